@@ -1,0 +1,168 @@
+/* abided: the spooler's main: options, and wiring. */
+#include <config.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/spool.h"
+#include "spooler/courier/courier.h"
+#include "spooler/lock.h"
+#include "spooler/run.h"
+#include "spooler/spawn.h"
+
+struct options {
+    enum keeper_mode mode;
+    const char *file;
+};
+
+static const char *const mode_name[] = { [KEEPER_DAEMON] = "daemon", [KEEPER_ONCE] = "once", [KEEPER_UNTIL_EMPTY] = "until-empty" };
+
+static const char usage[] =
+    "usage: abided [-C FILE] [--once | --until-empty]\n"
+    "\n"
+    "Delivers what sendmail has put into the spool, and waits well. Stays in the\n"
+    "foreground; SIGTERM ends it with nothing lost, SIGHUP reads the configuration anew.\n"
+    "\n"
+    "  --once         one pass, for cron: delivers what is due, then ends\n"
+    "  --until-empty  ends when the spool is empty\n"
+    "  -C FILE        this configuration file\n"
+    "  -V, --version  the version\n"
+    "  --help         this\n"
+    "\n"
+    "abided(8) tells the rest, abide.conf(5) the configuration.\n";
+
+static int parse(int argc, char **argv, struct options *o)
+{
+    enum { ONCE = 256, UNTIL_EMPTY, HELP };
+    static const struct option options[] = {
+        { "once", no_argument, NULL, ONCE }, { "until-empty", no_argument, NULL, UNTIL_EMPTY },
+        { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, HELP }, { 0 },
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "C:V", options, NULL)) != -1)
+        switch (c) {
+        case ONCE:
+            o->mode = KEEPER_ONCE;
+            break;
+        case UNTIL_EMPTY:
+            o->mode = KEEPER_UNTIL_EMPTY;
+            break;
+        case 'C':
+            o->file = optarg;
+            break;
+        case 'V':
+            puts("abided " PACKAGE_VERSION);
+            exit(EX_OK);
+        case HELP:
+            fputs(usage, stdout);
+            exit(EX_OK);
+        default:
+            return -1;
+        }
+    return optind == argc ? 0 : -1;
+}
+
+/* Whoever owns the spool does the work: started as root, we become its owner. */
+static int become_owner(const char *spool, struct err *err)
+{
+    struct passwd *pw;
+    struct stat st;
+    gid_t gid;
+
+    if (geteuid() != 0)
+        return 0;
+    if (stat(spool, &st) == -1)
+        return err_sys(err, EX_OSFILE, "%s", spool);
+    if (st.st_uid == 0)
+        return 0;
+    pw = getpwuid(st.st_uid);
+    gid = pw != NULL ? pw->pw_gid : st.st_gid;
+    if (setgroups(1, &gid) == -1 || setgid(gid) == -1 || setuid(st.st_uid) == -1)
+        return err_sys(err, EX_OSERR, "become user %u, who owns %s", (unsigned)st.st_uid, spool);
+    return 0;
+}
+
+static void fd_sane(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (lseek(fd, 0, SEEK_CUR) == -1 && errno == EBADF && !freopen("/dev/null", fd == 0 ? "r" : "w", fd == 0 ? stdin : fd == 1 ? stdout : stderr))
+            exit(EX_OSFILE);
+}
+
+static int open_all(const struct config *c, struct keeper_options *k, const char *mode, struct err *err)
+{
+    if (spool_make(c->spool, err) == -1 || become_owner(c->spool, err) == -1)
+        return -1;
+    if ((k->log = log_open(c->log, c->log_level, err)) == NULL)
+        return -1;
+    if (spool_open(c->spool, &k->spool, err) == -1)
+        return -1;
+    return lock_take(k->spool, mode, k->mode == KEEPER_DAEMON, err) == -1 ? -1 : 0;
+}
+
+static int complain(const struct err *err)
+{
+    fprintf(stderr, "abided: %s\n", err->text);
+    return err->class;
+}
+
+static int work(const struct options *o)
+{
+    struct err err = { 0 }, wrong = { 0 };
+    struct keeper_options k = { .mode = o->mode, .courier = spawn_courier };
+    struct config *config;
+    int bad = config_load(o->file, &config, &wrong), program, status;
+
+    if (config == NULL)
+        return complain(&wrong);
+    if ((program = spawn_prepare(&err)) == -1)
+        return complain(&err);
+    if (open_all(config, &k, mode_name[o->mode], &err) == -1) {
+        complain(&err);
+        return err.class == EX_TEMPFAIL && o->mode == KEEPER_ONCE ? EX_OK : err.class;
+    }
+    if (bad == -1) {
+        log_line(k.log, LEVEL_ERROR, "%s; nothing is delivered before that is mended", wrong.text);
+        config_free(config);
+        config = NULL;
+    }
+    if (getrandom(&k.random, sizeof k.random, 0) != sizeof k.random)
+        k.random = (uint32_t)getpid();
+    k.arg = &program;
+    log_line(k.log, LEVEL_INFO, "abided %s begins, pid=%ld mode=%s spool=%s configuration=%s", PACKAGE_VERSION, (long)getpid(), mode_name[o->mode],
+        spool_path(k.spool), o->file);
+    status = run_keeper(&k, o->file, config, &err);
+    if (status != EX_OK)
+        complain(&err);
+    log_line(k.log, LEVEL_INFO, "abided ends, pid=%ld", (long)getpid());
+    spool_free(k.spool);
+    log_free(k.log);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = { .mode = KEEPER_DAEMON };
+
+    if (argc == 2 && strcmp(argv[1], SPAWN_COURIER) == 0)
+        return courier_main(SPAWN_LINK_FD);
+    fd_sane();
+    if (parse(argc, argv, &o) == -1) {
+        fputs(usage, stderr);
+        return EX_USAGE;
+    }
+    o.file = config_file(o.file, false);
+    return work(&o);
+}

@@ -1,0 +1,20 @@
+# L3: the process that owns the spool.
+
+noinst_LIBRARIES += %D%/libkeeper.a
+%C%_libkeeper_a_SOURCES = \
+	%D%/bounce.h \
+	%D%/child.c %D%/child.h \
+	%D%/context.h \
+	%D%/dispatch.c %D%/dispatch.h \
+	%D%/filing.c %D%/filing.h \
+	%D%/flight.c %D%/flight.h \
+	%D%/hints.c %D%/hints.h \
+	%D%/hosts.c %D%/hosts.h \
+	%D%/keeper.c %D%/keeper.h \
+	%D%/outcome.c %D%/outcome.h \
+	%D%/queue.c %D%/queue.h \
+	%D%/record.c %D%/record.h \
+	%D%/requests.c %D%/requests.h \
+	%D%/ring.c %D%/ring.h \
+	%D%/wake.c %D%/wake.h \
+	%D%/window.c %D%/window.h

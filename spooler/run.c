@@ -1,0 +1,133 @@
+/* The loop. The only file of the spooler that waits, and with clock.c the only one
+ * that knows what time it is. */
+#include <config.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "spooler/run.h"
+
+enum { WATCH_MS = 5 * 1000, WAIT_MAX_MS = 60 * 1000 };
+
+static volatile sig_atomic_t caught;    /* the process's one mutable global: SIGTERM beats SIGHUP */
+
+static void on_signal(int number)
+{
+    if (number == SIGCHLD || (number == SIGHUP && caught != 0))
+        return;
+    caught = number == SIGINT ? SIGTERM : number;
+}
+
+/* Signals come only while we wait. */
+static void catch_signals(sigset_t *open)
+{
+    static const int wanted[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+    struct sigaction act = { .sa_handler = on_signal };
+    sigset_t blocked;
+
+    sigemptyset(&blocked);
+    sigemptyset(&act.sa_mask);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        sigaddset(&blocked, wanted[i]);
+        sigaction(wanted[i], &act, NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &blocked, open);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        sigdelset(open, wanted[i]);
+}
+
+/* The configuration file as it was when last read. */
+struct watch { const char *file; struct timespec changed; ino_t ino; off_t size; struct mono next; };
+
+static bool watch_changed(struct watch *w)
+{
+    struct stat st = { 0 };
+
+    if (stat(w->file, &st) == -1)
+        memset(&st, 0, sizeof st);
+    if (st.st_mtim.tv_sec == w->changed.tv_sec && st.st_mtim.tv_nsec == w->changed.tv_nsec && st.st_ino == w->ino && st.st_size == w->size)
+        return false;
+    w->changed = st.st_mtim;
+    w->ino = st.st_ino;
+    w->size = st.st_size;
+    return true;
+}
+
+static void reload(struct keeper *k, struct watch *w, struct log *log)
+{
+    struct err err = { 0 };
+    struct config *config;
+
+    if (config_load(w->file, &config, &err) == 0) {
+        keeper_configure(k, config);
+        log_line(log, LEVEL_INFO, "configuration=%s read anew", w->file);
+        return;
+    }
+    config_free(config);
+    log_line(log, LEVEL_ERROR, "%s; the last good configuration stays in force", err.text);
+}
+
+static void look_at_file(struct keeper *k, struct watch *w, struct log *log, struct now now, bool asked)
+{
+    if (!asked && w->next.ms > now.mono.ms)
+        return;
+    w->next.ms = now.mono.ms + WATCH_MS;
+    if (watch_changed(w) || asked)
+        reload(k, w, log);
+}
+
+static void wait_for(const struct keeper *k, struct mono until, const sigset_t *open)
+{
+    struct pollfd fds[KEEPER_FDS];
+    nfds_t n = keeper_fds(k, fds);
+    int64_t ms = until.ms - clock_now().mono.ms;
+    struct timespec ts;
+
+    ms = ms < 0 ? 0 : ms > WAIT_MAX_MS ? WAIT_MAX_MS : ms;
+    ts = (struct timespec){ .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000L };
+    (void)ppoll(fds, n, &ts, open);
+}
+
+static void reap(void)
+{
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+}
+
+int run_keeper(const struct keeper_options *opt, const char *file, struct config *config, struct err *err)
+{
+    struct watch watch = { .file = file };
+    struct now now = clock_now();
+    struct keeper *k;
+    sigset_t open;
+
+    catch_signals(&open);
+    watch_changed(&watch);
+    if ((k = keeper_new(opt, config, now, err)) == NULL)
+        return err->class;
+    while (!keeper_done(k)) {
+        int signal_seen = caught;
+
+        caught = 0;
+        now = clock_now();
+        if (signal_seen == SIGTERM)
+            keeper_stop(k, now);
+        look_at_file(k, &watch, opt->log, now, signal_seen == SIGHUP);
+        keeper_step(k, now);
+        reap();
+        if (!keeper_done(k))
+            wait_for(k, keeper_next(k), &open);
+    }
+    keeper_close(k);
+    keeper_free(k);
+    return 0;
+}
