@@ -17,8 +17,9 @@
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/spool.h"
+#include "common/spool_internal.h"
 
-enum { ENTRIES_FIRST = 1024, ENTRIES_MAX = 20000000, NO_DIR = -1 };
+enum { ENTRIES_FIRST = 1024, ENTRIES_MAX = 20000000, OPEN_DIRS = 64, NO_DIR = -1 };
 
 struct entry {
     int64_t due;
@@ -42,8 +43,7 @@ struct listing {
     size_t ndir, dir_room;
     size_t count;                       /* messages, once each */
     size_t next;
-    int open_dir;                       /* index of the one kept open; messages of a domain often follow each other */
-    int open_fd;
+    struct { int dir, fd; } open[OPEN_DIRS];    /* directories kept open, each in the place its index gives */
     struct buf trail;
     struct listing_item item;
 };
@@ -228,7 +228,8 @@ int listing_open(struct spool *s, bool dead, struct listing **listing_r, struct 
     if (l == NULL)
         return err_sys(e, EX_TEMPFAIL, "list the spool");
     l->spool = s;
-    l->open_dir = l->open_fd = NO_DIR;
+    for (int i = 0; i < OPEN_DIRS; i++)
+        l->open[i].dir = l->open[i].fd = NO_DIR;
     l->trail.max = SPOOL_TRAIL_MAX;
     if (dead)
         r = read_flat(l, LISTED_DEAD, SPOOL_DEAD, e);
@@ -253,28 +254,21 @@ size_t listing_count(const struct listing *l)
 
 /* ---- items ------------------------------------------------------------- */
 
-static void close_dir(struct listing *l)
-{
-    if (l->open_fd != -1)
-        (void)close(l->open_fd);
-    l->open_dir = l->open_fd = NO_DIR;
-}
-
 /* The descriptor of an entry's directory, for *at() calls; borrowed. */
 static int entry_dir(struct listing *l, const struct entry *x)
 {
     const struct dir *d = &l->dir[x->dir];
-    int at = spool_fd(l->spool, d->parent, NULL);
+    int at = spool_fd(l->spool, d->parent, NULL), slot = (int)(x->dir % OPEN_DIRS);
 
     if (d->name == NULL || at == -1)
         return at;
-    if (l->open_dir != (int)x->dir) {
-        close_dir(l);
-        l->open_fd = openat(at, d->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (l->open_fd != -1)
-            l->open_dir = (int)x->dir;
+    if (l->open[slot].dir != (int)x->dir) {
+        if (l->open[slot].fd != -1)
+            (void)close(l->open[slot].fd);
+        l->open[slot].fd = openat(at, d->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        l->open[slot].dir = l->open[slot].fd == -1 ? NO_DIR : (int)x->dir;
     }
-    return l->open_fd;
+    return l->open[slot].fd;
 }
 
 static void entry_name(const struct listing *l, const struct entry *x, char out[QNAME_SIZE])
@@ -294,12 +288,13 @@ static bool read_trail(struct listing *l)
 {
     struct listing_item *item = &l->item;
 
-    if (spool_read_trail(l->spool, &item->id, item->uid, &l->trail, NULL) != 0)
+    if (spool_read_trail(l->spool, &item->id, item->envelope.uid, &l->trail, NULL) != 0)
         buf_clear(&l->trail);
     return trail_parse(l->trail.data, l->trail.len, item->envelope.nrcpt, &item->trail, NULL) == 0;
 }
 
-/* False: the name is gone. */
+/* False: the name is gone. What may not be read, or is no message, still has
+ * an owner and a size. */
 static bool open_item(struct listing *l, const struct entry *x)
 {
     struct listing_item *item = &l->item;
@@ -307,8 +302,11 @@ static bool open_item(struct listing *l, const struct entry *x)
     struct stat st;
     int dirfd = entry_dir(l, x), fd;
 
+    if (dirfd == -1)
+        return false;
     entry_name(l, x, name);
-    if (dirfd == -1 || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    fd = spool_read_stat(l->spool, dirfd, name, &item->envelope, &st, NULL);
+    if (fd == -1 && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
     item->id = x->id;
     item->where = l->dir[x->dir].where;
@@ -316,13 +314,12 @@ static bool open_item(struct listing *l, const struct entry *x)
     item->letter = x->letter;
     item->bytes = (uint64_t)st.st_size;
     item->uid = st.st_uid;
-    fd = spool_read(l->spool, dirfd, name, &item->envelope, NULL, NULL);
-    if (fd != -1) {
-        (void)close(fd);
-        item->readable = read_trail(l);
-        if (!item->readable)
-            envelope_fini(&item->envelope);
-    }
+    if (fd == -1)
+        return true;
+    (void)close(fd);
+    item->readable = read_trail(l);
+    if (!item->readable)
+        envelope_fini(&item->envelope);
     return true;
 }
 
@@ -391,7 +388,9 @@ void listing_free(struct listing *l)
     if (l == NULL)
         return;
     clear_item(l);
-    close_dir(l);
+    for (int i = 0; i < OPEN_DIRS; i++)
+        if (l->open[i].fd != -1)
+            (void)close(l->open[i].fd);
     for (size_t i = 0; i < l->ndir; i++)
         free(l->dir[i].name);
     free(l->dir);

@@ -25,12 +25,14 @@ bool field_next(const char *header, size_t len, size_t *pos, struct field *);
 bool field_is(const struct field *, const char *name);  /* ASCII case ignored */
 bool field_blank(const struct field *);                 /* nothing but white space as value */
 
-/* VALUE unfolded: line ends dropped, tabs and control bytes made blanks; cut to size. */
+/* VALUE unfolded: line ends dropped, tabs and control bytes made blanks, blanks
+ * around it taken off; cut to size. */
 void field_unfold(const struct field *, char *out, size_t size);
 
 /* Appends NAME as a display name for a mailbox: atom words as they are,
  * otherwise a quoted-string; 8-bit as RFC 2047 encoded words (utf-8 if it
- * validates, else unknown-8bit); control bytes made blanks. */
+ * validates, else unknown-8bit), several of them folded; control bytes made
+ * blanks. Blanks around it are dropped; of nothing nothing is written. */
 void rfc5322_phrase(struct buf *, const char *name);
 
 #endif

@@ -234,30 +234,39 @@ static void set_submitter(struct envelope *env, uid_t file, uid_t spool)
     env->user[0] = '\0';                /* a name given with a false uid is false too */
 }
 
-int spool_read(struct spool *s, int dirfd, const char *name, struct envelope *env_r, uint64_t *bytes_r, struct err *e)
+int spool_read_stat(struct spool *s, int dirfd, const char *name, struct envelope *env_r, struct stat *st_r, struct err *e)
 {
-    struct stat st;
+    uint64_t message;
     uid_t owner = 0;
     int fd;
 
     if (spool_owner(s, &owner, e) != 0)
         return -1;
-    fd = open_file(dirfd, name, &st, e);
+    fd = open_file(dirfd, name, st_r, e);
     if (fd == -1)
         return -1;
     if (read_head(fd, name, env_r, e) != 0) {
         (void)close(fd);
         return -1;
     }
-    if (env_r->size.disk_bytes != (uint64_t)st.st_size - env_r->message_at) {
-        (void)err_set(e, EX_DATAERR, "%s: its message has %" PRIu64 " bytes, its envelope says %" PRIu64, name,
-            (uint64_t)st.st_size - env_r->message_at, env_r->size.disk_bytes);
+    message = (uint64_t)st_r->st_size - env_r->message_at;
+    if (env_r->size.disk_bytes != message) {
+        (void)err_set(e, EX_DATAERR, "%s: its message has %" PRIu64 " bytes, its envelope says %" PRIu64, name, message,
+            env_r->size.disk_bytes);
         envelope_fini(env_r);
         (void)close(fd);
         return -1;
     }
-    set_submitter(env_r, st.st_uid, owner);
-    if (bytes_r != NULL)
+    set_submitter(env_r, st_r->st_uid, owner);
+    return fd;
+}
+
+int spool_read(struct spool *s, int dirfd, const char *name, struct envelope *env_r, uint64_t *bytes_r, struct err *e)
+{
+    struct stat st;
+    int fd = spool_read_stat(s, dirfd, name, env_r, &st, e);
+
+    if (fd != -1 && bytes_r != NULL)
         *bytes_r = (uint64_t)st.st_size;
     return fd;
 }

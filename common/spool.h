@@ -78,7 +78,8 @@ void draft_cleanup_name(const struct draft *, int *dirfd_r, const char **name_r)
  * BYTES_R (optional) gets the file's size. */
 int spool_read(struct spool *, int dirfd, const char *name, struct envelope *env_r, uint64_t *bytes_r, struct err *);
 
-/* Reads the whole of trail/ID.UID into BUF (cleared first; give it a maximum
+/* Reads the whole of trail/ID.UID (the UID of the envelope, as spool_read()
+ * gives it) into BUF (cleared first; give it a maximum
  * of SPOOL_TRAIL_MAX); no such file is an empty one. A longer one is
  * EX_DATAERR, never cut: what the cut loses would be sent again. */
 enum { SPOOL_TRAIL_MAX = 64 * 1024 * 1024 };

@@ -1,7 +1,9 @@
-/* spool_internal: what spool.c, spool_make.c and draft.c share; nobody else
- * includes it. */
+/* spool_internal: what spool.c, spool_make.c, draft.c and listing.c share; nobody
+ * else includes it. */
 #ifndef ABIDE_COMMON_SPOOL_INTERNAL_H
 #define ABIDE_COMMON_SPOOL_INTERNAL_H
+
+#include <sys/stat.h>
 
 #include "common/spool.h"
 
@@ -11,6 +13,9 @@ struct spool {
     uid_t owner;                        /* of the top; valid once owner_known */
     bool owner_known;
 };
+
+/* spool_read(), and all that is known of the file. */
+int spool_read_stat(struct spool *, int dirfd, const char *name, struct envelope *env_r, struct stat *st_r, struct err *);
 
 /* Syncs a directory. On some network and stacked file systems that cannot be
  * asked for (EINVAL): the one failure that counts as success. 0, or -1 with errno. */

@@ -13,7 +13,7 @@
 #include "common/rfc5322.h"
 #include "sendmail/header.h"
 
-enum { LINE_MAX_BYTES = 998 };          /* RFC 5322 2.1.1 */
+enum { LINE_MAX_BYTES = 998, LINE_WISHED = 66 };    /* RFC 5322 2.1.1; 78 less the name and brackets */
 
 enum wanted {
     WANTED_DATE = 1, WANTED_FROM = 2, WANTED_ID = 4,
@@ -110,13 +110,15 @@ static void put_received(struct buf *out, const struct header_facts *h, const ch
 
 static void put_from(struct buf *out, const char *prefix, const struct header_facts *h)
 {
+    size_t start;
+
     (void)buf_printf(out, "%sFrom: ", prefix);
-    if (h->full_name[0] == '\0') {
-        (void)buf_printf(out, "%s\n", h->from);
-        return;
-    }
+    start = out->len;
     rfc5322_phrase(out, h->full_name);
-    (void)buf_printf(out, "%s<%s>\n", strlen(h->full_name) + strlen(h->from) > 60 ? "\n " : " ", h->from);
+    if (out->len == start)
+        (void)buf_printf(out, "%s\n", h->from);
+    else
+        (void)buf_printf(out, "%s<%s>\n", out->len - start + strlen(h->from) > LINE_WISHED ? "\n " : " ", h->from);
 }
 
 /* The fields that are WANTED, each name with PREFIX before it. */

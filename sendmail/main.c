@@ -3,6 +3,8 @@
  * sysexits(3). */
 #include <config.h>
 
+#include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -124,8 +126,17 @@ static int (*const modes[])(struct front *, struct err *) = {
 
 /* ---- beginning --------------------------------------------------------- */
 
-/* A configuration with mistakes refuses no mail: the spooler says what is
- * wrong. But a file named on the command line must be there. */
+/* It says where the spool is: mail put elsewhere would lie there for ever. */
+static int unread_config(struct err *e)
+{
+    bool set_up = e->sys == 0 || e->sys == EACCES || e->sys == EPERM || e->sys == ELOOP || e->sys == ENOTDIR;
+
+    e->class = set_up ? EX_CONFIG : EX_TEMPFAIL;
+    return err_at(e, "configuration");
+}
+
+/* A file with mistakes refuses no mail: the spooler says what is wrong. But one
+ * named on the command line must be there, and one that is there be readable. */
 static int load_config(struct front *f, struct err *e)
 {
     if (f->opt.config != NULL && f->privilege.elevated)
@@ -133,9 +144,9 @@ static int load_config(struct front *f, struct err *e)
     f->config_file = config_file(f->opt.config, f->privilege.elevated);
     if (config_load(f->config_file, &f->config, &f->config_error) == 0)
         f->config_error.class = 0;
-    if (f->config == NULL) {
+    if (f->config_error.class != 0 && f->config_error.class != EX_CONFIG) {
         *e = f->config_error;
-        return -1;
+        return unread_config(e);
     }
     if (f->opt.config != NULL && f->config->path[0] == '\0')
         return err_set(e, EX_NOINPUT, "there is no configuration file %.200s", f->opt.config);

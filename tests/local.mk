@@ -8,19 +8,30 @@
 unit_tests = \
 	%D%/unit/t_address \
 	%D%/unit/t_addrlist \
+	%D%/unit/t_body \
 	%D%/unit/t_buf \
 	%D%/unit/t_cause \
 	%D%/unit/t_channel \
 	%D%/unit/t_clock \
 	%D%/unit/t_config \
+	%D%/unit/t_dns \
 	%D%/unit/t_draft \
 	%D%/unit/t_envelope \
 	%D%/unit/t_err \
+	%D%/unit/t_header \
 	%D%/unit/t_identity \
+	%D%/unit/t_keeper \
+	%D%/unit/t_listing \
 	%D%/unit/t_log \
+	%D%/unit/t_mailq \
+	%D%/unit/t_message \
+	%D%/unit/t_mime \
 	%D%/unit/t_msgid \
+	%D%/unit/t_options \
+	%D%/unit/t_recipients \
 	%D%/unit/t_reply \
 	%D%/unit/t_rfc5322 \
+	%D%/unit/t_session \
 	%D%/unit/t_spool \
 	%D%/unit/t_trail \
 	%D%/unit/t_utf8 \
@@ -32,20 +43,34 @@ form_tests = \
 	%D%/purity.sh \
 	%D%/shape.sh
 
-system_tests =
+system_tests = \
+	%D%/system/courier.py \
+	%D%/system/courier_dns.py
+
+# Plays the keeper to a real courier.
+check_PROGRAMS += %D%/system/courier_drive
+%C%_system_courier_drive_SOURCES = %D%/system/courier_drive.c
+%C%_system_courier_drive_LDADD = spooler/courier/libcourier.a spooler/link/liblink.a common/libcommon.a compat/libcompat.a \
+	$(LIBEVENT_LIBS) $(LIBCARES_LIBS) $(LIBBSD_LIBS)
 
 # What the tests and the demo read or call.
 test_data = \
 	%D%/lib/__init__.py \
 	%D%/lib/clock.py \
 	%D%/lib/dnsd.py \
+	%D%/lib/drive.py \
 	%D%/lib/netns.py \
 	%D%/lib/smtpd.py \
 	%D%/lib/smtprecord.py \
 	%D%/lib/tap.py \
 	%D%/peers/__init__.py \
+	%D%/peers/exim.py \
 	%D%/peers/fetch.py \
-	%D%/system/courier_drive.c \
+	%D%/peers/named.py \
+	%D%/peers/opensmtpd.py \
+	%D%/peers/postfix.py \
+	%D%/peers/root.py \
+	%D%/system/peers_selftest.py \
 	%D%/system/smtpd_selftest.py
 
 if HAVE_CHECK
@@ -57,7 +82,9 @@ check_LIBRARIES += %D%/unit/libunit.a
 	%D%/unit/scratch.c \
 	%D%/unit/scratch.h \
 	%D%/unit/unit.c \
-	%D%/unit/unit.h
+	%D%/unit/unit.h \
+	%D%/unit/world.c \
+	%D%/unit/world.h
 %C%_unit_libunit_a_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 TESTS = $(unit_tests) $(form_tests) $(system_tests)
 else

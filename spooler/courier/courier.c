@@ -99,12 +99,13 @@ static void courier_check_end(struct courier *c)
         courier_end(c, EX_OK);
 }
 
-/* While the link is full nothing that could make a report is read. (The keeper
- * always reads, so this passes.) */
+/* While the link is full nothing is begun or read that would make a report; a
+ * bounded number is still under way. (The keeper always reads: this passes.) */
 static void link_stall(struct courier *c)
 {
     event_del(c->readable);
     event_add(c->writable, NULL);
+    mx_stall(c->mx, true);
     transports_stall(c->transports, true);
 }
 
@@ -344,6 +345,7 @@ static void on_writable(evutil_socket_t link, short what, void *arg)
     event_del(c->writable);
     if (!c->finishing && !c->deaf)
         event_add(c->readable, NULL);
+    mx_stall(c->mx, false);
     transports_stall(c->transports, false);
     if (!c->finishing && c->deaf)
         courier_finish(c);

@@ -1,6 +1,6 @@
-/* events: the way out of a session. A line of dialogue may be lost when there
- * are too many; a fate never is: there is room for as many as one call on a
- * session can make. Called by the session alone. */
+/* events: the way out of a session. A line of dialogue may be lost where too
+ * many wait, a fate never: without memory for one the process ends, and the
+ * keeper draws its conclusions from that. Called by the session alone. */
 #include <config.h>
 
 #include "spooler/courier/events.h"
@@ -11,6 +11,8 @@
 #include "common/buf.h"
 
 enum {
+    EVENTS_FIRST = 16,
+    EVENTS_MAX = 65536,                 /* the owner drains after every call; a call makes some hundred at most */
     SAID_MAX = 300,                     /* a group of 100 recipients, and its replies */
     TEXT_MAX = 512 * 1024
 };
@@ -30,17 +32,16 @@ struct event {
 
 struct events {
     struct buf text;                    /* each with its NUL */
-    unsigned first, count, max, said;
-    struct event at[];
+    unsigned first, count, room, said;
+    struct event *at;
 };
 
-struct events *events_new(unsigned needed)
+struct events *events_new(void)
 {
-    unsigned max = needed + SAID_MAX;
-    struct events *ev = malloc(sizeof(*ev) + max * sizeof(ev->at[0]));
+    struct events *ev = calloc(1, sizeof(*ev));
 
     if (ev != NULL)
-        *ev = (struct events){ .text = BUF_INIT(TEXT_MAX), .max = max };
+        ev->text.max = TEXT_MAX;
     return ev;
 }
 
@@ -49,19 +50,31 @@ void events_free(struct events *ev)
     if (ev == NULL)
         return;
     buf_fini(&ev->text);
+    free(ev->at);
     free(ev);
+}
+
+static void grow(struct events *ev)
+{
+    unsigned room = ev->room == 0 ? EVENTS_FIRST : ev->room * 2;
+    struct event *at = room > EVENTS_MAX ? NULL : realloc(ev->at, room * sizeof(*at));
+
+    if (at == NULL)
+        abort();
+    ev->at = at;
+    ev->room = room;
 }
 
 static struct event *add(struct events *ev, enum session_kind kind, uint32_t flight)
 {
     struct event *e;
 
-    if (ev->first == ev->count) {
+    if (ev->first == ev->count) {       /* not before: the text of the last one may still be looked at */
         buf_clear(&ev->text);
         ev->first = ev->count = ev->said = 0;
     }
-    if (ev->count == ev->max)
-        abort();                        /* the owner does not drain: a bug of ours */
+    if (ev->count == ev->room)
+        grow(ev);
     e = &ev->at[ev->count++];
     *e = (struct event){ .kind = kind, .flight = flight, .text = NO_TEXT };
     return e;

@@ -10,8 +10,7 @@
 
 struct events;
 
-/* Room for NEEDED events between two drains, and some lines of dialogue more. */
-struct events *events_new(unsigned needed);
+struct events *events_new(void);        /* NULL: no memory */
 void events_free(struct events *);
 
 void events_ready(struct events *, const struct wire_up *);     /* *UP must stay */
@@ -19,7 +18,7 @@ void events_rcpt(struct events *, uint32_t flight, uint16_t index, enum phase, c
 void events_done(struct events *, uint32_t flight, enum wire_ended);
 void events_over(struct events *, enum wire_why, enum phase, const struct reply *);
 
-/* A line of dialogue: PREFIX, then TEXT, cut to WIRE_TEXT_MAX. Dropped when too many wait. */
+/* A line of dialogue: PREFIX, then TEXT, cut to WIRE_TEXT_MAX. Dropped where too many wait. */
 void events_said(struct events *, uint32_t flight, const char *prefix, const char *text, size_t len);
 
 bool events_next(struct events *, struct session_event *);

@@ -61,6 +61,7 @@ struct mx {
     TAILQ_HEAD(lookup_list, lookup) under_way, waiting;
     unsigned nunder_way;
     bool starting;                      /* one that fails at once must not start the next from within */
+    bool stalled;
 };
 
 static void lookup_start(struct lookup *);
@@ -82,7 +83,7 @@ static void lookup_next(struct mx *m)
     if (m->starting)
         return;
     m->starting = true;
-    while (m->nunder_way < UNDER_WAY_MAX && (l = TAILQ_FIRST(&m->waiting)) != NULL) {
+    while (!m->stalled && m->nunder_way < UNDER_WAY_MAX && (l = TAILQ_FIRST(&m->waiting)) != NULL) {
         TAILQ_REMOVE(&m->waiting, l, entry);
         TAILQ_INSERT_TAIL(&m->under_way, l, entry);
         m->nunder_way++;
@@ -328,6 +329,12 @@ void mx_lookup(struct mx *m, const struct wire_lookup *w, enum ip_family family,
     l->family = family;
     l->timeout_ms = timeout_ms;
     TAILQ_INSERT_TAIL(&m->waiting, l, entry);
+    lookup_next(m);
+}
+
+void mx_stall(struct mx *m, bool stalled)
+{
+    m->stalled = stalled;
     lookup_next(m);
 }
 

@@ -19,4 +19,7 @@ void mx_free(struct mx *);              /* before its resolve and dns; nothing i
 /* Asks, or queues the question behind others. FN may be called from within. */
 void mx_lookup(struct mx *, const struct wire_lookup *, enum ip_family, uint32_t timeout_ms);
 
+/* While stalled no look-up begins; those under way are answered. */
+void mx_stall(struct mx *, bool stalled);
+
 #endif

@@ -444,7 +444,10 @@ void transport_quit(struct transport *t)
 {
     struct mono now = clock_now().mono;
 
-    session_quit(t->session, now);
+    if (t->ready)
+        session_quit(t->session, now);
+    else
+        transport_cut(t, now);
     work_add(t);
     (void)transport_drain(t, now);
 }

@@ -32,7 +32,7 @@ struct transport *transport_new(struct transports *, const struct transport_opti
 /* Takes FD. Where it cannot be sent (any more) WIRE_DONE says so at once.
  * Not while stalled; these two may report, even the end, from within. */
 void transport_send(struct transport *, const struct wire_send *, int fd);
-void transport_quit(struct transport *);
+void transport_quit(struct transport *);        /* at once, if it is not up yet */
 
 /* Does now what the calls above have left to do: to be called once after a
  * batch of them. */

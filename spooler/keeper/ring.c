@@ -12,7 +12,7 @@
 #include "spooler/keeper/context.h"
 #include "spooler/keeper/dispatch.h"
 #include "spooler/keeper/hints.h"
-#include "spooler/keeper/hosts.h"
+#include "spooler/keeper/hostsfile.h"
 #include "spooler/keeper/ring.h"
 #include "spooler/policy/judge.h"
 #include "spooler/policy/route.h"
@@ -234,7 +234,7 @@ static enum ring_route to_relay(struct keeper *k, struct domain *d, const struct
         return RING_ASKED;              /* out of memory: later */
     h->relay = true;
     if (h->address == NULL)
-        h->address = hosts_find(to->host, k->config->ip);
+        h->address = hostsfile_find(to->host, k->config->ip);
     ring_place(k, d, h, WINDOW_NEVER);
     return RING_ROUTED;
 }

@@ -228,6 +228,11 @@ static int record_check(struct channel *ch, const struct msghdr *mh, size_t len,
     return 0;
 }
 
+void channel_finish(struct channel *ch)
+{
+    (void)shutdown(ch->fd, SHUT_WR);
+}
+
 int channel_recv(struct channel *ch, const struct wire_msg **msg_r, int *fd_r, struct err *e)
 {
     union { struct cmsghdr align; char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))]; } control;

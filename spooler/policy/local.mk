@@ -3,10 +3,14 @@
 noinst_LIBRARIES += %D%/libpolicy.a
 %C%_libpolicy_a_SOURCES = \
 	%D%/hint.c %D%/hint.h \
+	%D%/down.c %D%/down.h \
 	%D%/judge.c %D%/judge.h \
-	%D%/plan.h \
+	%D%/limit.c %D%/limit.h \
+	%D%/plan.c %D%/plan.h \
 	%D%/provider.c %D%/provider.h \
 	%D%/route.c %D%/route.h \
 	%D%/rules.c %D%/rules.h \
-	%D%/site.h \
+	%D%/site.c %D%/site.h \
+	%D%/site_memory.c \
+	%D%/site_state.h \
 	%D%/words.c %D%/words.h

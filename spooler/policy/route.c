@@ -260,6 +260,13 @@ static void join_groups(const char *const *host, size_t n, char *out, size_t siz
     }
 }
 
+/* Names without a dot, of `route` lines and of domains without hosts are ours,
+ * never a stranger's. */
+static bool is_reserved(const char *name)
+{
+    return strchr(name, '.') == NULL || strncmp(name, "route-", 6) == 0 || strncmp(name, "dns-", 4) == 0;
+}
+
 void route_site(const char *const *host, size_t n, char out[ROUTE_SITE_MAX])
 {
     char name[4 * ROUTE_DOMAIN_MAX];
@@ -273,6 +280,5 @@ void route_site(const char *const *host, size_t n, char out[ROUTE_SITE_MAX])
         return;
     }
     join_groups(host, n, name, sizeof(name));
-    /* Names without a dot and those of `route` lines are ours, never a stranger's. */
-    make_site(strchr(name, '.') == NULL || strncmp(name, "route-", 6) == 0 ? "mx-" : "", name, out);
+    make_site(is_reserved(name) ? "mx-" : "", name, out);
 }

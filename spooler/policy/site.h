@@ -25,8 +25,9 @@ struct site_load {
     uint64_t ready;                     /* messages that could go now */
 };
 
-/* NAME as in sites/NAME: "google", "relay", or the first MX host's domain
- * (route.h says how). RANDOM seeds its jitter. Limits come from CONFIG: `limit`
+/* NAME as in sites/NAME: "google", "relay", or the MX hosts' domain (route.h
+ * says how); "dns-DOMAIN" for one whose hosts are not known: its trouble pauses it
+ * at once. RANDOM seeds its jitter. Limits come from CONFIG: `limit`
  * lines, else the provider table, else 5 connections (`relay`: 20). */
 struct site *site_new(const char *name, const struct config *, uint32_t random);
 void site_free(struct site *);
@@ -41,7 +42,7 @@ const char *site_provider(const struct site *);                 /* for judge_rep
 bool site_may_open(const struct site *, const struct site_load *, struct mono now, struct mono *when_r);
 /* One more transaction on an open connection: rate, pause, probe. */
 bool site_may_send(const struct site *, const struct site_load *, struct mono now, struct mono *when_r);
-/* True while a pause holds; the cause and end of it. A pause that is over
+/* True while a pause holds; the cause and end of it (either may be NULL). A pause that is over
  * leaves the site probing: one connection, one transaction, until it answers. */
 bool site_paused(const struct site *, struct mono now, enum cause *cause_r, struct mono *until_r);
 /* The administrator's or a dying message's wish: the pause ends now, and a
@@ -54,8 +55,15 @@ unsigned site_transaction_rcpts(const struct site *);           /* split beyond 
 int64_t site_idle_ms(const struct site *);                      /* keep an idle connection so long */
 
 /* Which of N hosts to dial: the first by order that is not known to be down.
- * -1: all are down, ask again at *when_r. */
-int site_pick_host(const struct site *, const char *const *host, size_t n, struct mono now, struct mono *when_r);
+ * -1: all are down, ask again at *when_r; the site itself pauses until then,
+ * unless it is a provider's: there each domain may have hosts of its own. */
+int site_pick_host(struct site *, const char *const *host, size_t n, struct mono now, struct mono *when_r);
+
+/* True if all N hosts have been failing: since when, and the latest failure.
+ * A site may be many domains' (one host each): for a recipient whose hosts are
+ * all down this is the site's word, whatever the others of the site hear. */
+bool site_hosts_fail(const struct site *, const char *const *host, size_t n, struct now,
+    struct wall *first_r, struct wall *last_r);
 
 /* ---- what happened ------------------------------------------------------- */
 
@@ -63,10 +71,18 @@ void site_dialled(struct site *, struct mono now);
 void site_connected(struct site *, const char *host, struct mono now);
 void site_sent(struct site *, struct mono now);                 /* a transaction was handed out: takes a token */
 void site_accepted(struct site *, const struct site_load *, struct mono now);   /* at least one recipient was */
+/* A transaction had answers of its own (5yz, mailbox full ...) and nobody was
+ * accepted: the site as a whole is well, which ends a probe. */
+void site_answered(struct site *);
+/* What the site knows better than the words: "too fast" where we have hardly
+ * said a word is a first contact. May change the verdict. Call it between
+ * judge_reply() and judge_blames_site(). */
+void site_review(const struct site *, struct verdict *, struct mono now);
 
 /* A refusal or failure whose blame is the site's (judge_blames_site) or, for
  * too_many_recipients, that teaches a limit. HOST spoke (or was dialled).
- * ACCEPTED transactions had been on that connection; SENT: when the command
+ * ACCEPTED transactions had been on that connection (for too_many_recipients:
+ * recipients of that transaction, 0 if not known); SENT: when the command
  * was handed out (a refusal of what was sent before a pause began counts
  * once). LOAD includes the connection at hand. Returns true if something
  * changed that is worth writing to sites/NAME. */

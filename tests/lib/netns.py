@@ -75,7 +75,8 @@ def enter(argv=None):
 
 
 def add_address(address, dev="lo"):
-    _must("ip", "addr", "add", address + ("/128" if ":" in address else "/32"), "dev", dev, *(["nodad"] if ":" in address else []))
+    """Puts it on the interface, if it is not there yet."""
+    _must("ip", "addr", "replace", address + ("/128" if ":" in address else "/32"), "dev", dev, *(["nodad"] if ":" in address else []))
 
 
 def cover(path, text):

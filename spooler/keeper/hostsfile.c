@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "common/buf.h"
-#include "spooler/keeper/hosts.h"
+#include "spooler/keeper/hostsfile.h"
 
 enum { LINES = 100000, ADDRESSES = 1000 };
 
@@ -28,7 +28,7 @@ static bool names(char *rest, const char *name)
     return false;
 }
 
-char *hosts_find(const char *name, enum ip_family family)
+char *hostsfile_find(const char *name, enum ip_family family)
 {
     struct buf found = BUF_INIT(ADDRESSES);
     FILE *f = fopen("/etc/hosts", "re");
