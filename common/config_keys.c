@@ -12,7 +12,7 @@
 
 #define AT(member) offsetof(struct config, member)
 #define SECONDS(n) (INT64_C(1000) * (n))
-#define DAYS(n) SECONDS(86400 * (n))
+#define DAYS(n) SECONDS(INT64_C(86400) * (n))
 
 const struct config_key config_keys[] = {
     /* where to */

@@ -78,10 +78,10 @@ void draft_cleanup_name(const struct draft *, int *dirfd_r, const char **name_r)
  * BYTES_R (optional) gets the file's size. */
 int spool_read(struct spool *, int dirfd, const char *name, struct envelope *env_r, uint64_t *bytes_r, struct err *);
 
-/* Reads the whole of trail/ID.UID (the UID of the envelope, as spool_read()
- * gives it) into BUF (cleared first; give it a maximum
- * of SPOOL_TRAIL_MAX); no such file is an empty one. A longer one is
- * EX_DATAERR, never cut: what the cut loses would be sent again. */
+/* Reads the whole of trail/ID.UID (UID of the envelope, as spool_read() gives
+ * it) into BUF (cleared first; give it a maximum of SPOOL_TRAIL_MAX); no such
+ * file is an empty one. A longer one is EX_DATAERR, never cut: what the cut
+ * loses would be sent again. */
 enum { SPOOL_TRAIL_MAX = 64 * 1024 * 1024 };
 int spool_read_trail(struct spool *, const struct msgid *, uid_t, struct buf *, struct err *);
 enum { TRAIL_NAME_SIZE = MSGID_SIZE + 11 };

@@ -164,11 +164,13 @@ static enum kind line_kind(const struct message *m, size_t from)
 static int sort_line(struct message *m, enum kind *kind_r, struct err *e)
 {
     size_t from = m->header.len;
-    bool whole = m->line.len <= MESSAGE_HEADER_MAX, added = add_header_line(&m->header, &m->line);
+    bool fits = from + m->line.len <= MESSAGE_HEADER_MAX, added = add_header_line(&m->header, &m->line);
 
     *kind_r = m->header.len > from ? line_kind(m, from) : KIND_HEADER;
-    if (*kind_r != KIND_BODY && (!added || !whole))
+    if (*kind_r != KIND_BODY && !fits)
         return err_set(e, EX_DATAERR, "the header is longer than %d bytes", MESSAGE_HEADER_MAX);
+    if (*kind_r != KIND_BODY && !added)
+        return err_set(e, EX_TEMPFAIL, "out of memory");
     if (*kind_r != KIND_HEADER)
         m->header.len = from;
     return 0;

@@ -20,6 +20,7 @@ unit_tests = \
 	%D%/unit/t_err \
 	%D%/unit/t_header \
 	%D%/unit/t_identity \
+	%D%/unit/t_judge \
 	%D%/unit/t_keeper \
 	%D%/unit/t_listing \
 	%D%/unit/t_log \
@@ -28,10 +29,13 @@ unit_tests = \
 	%D%/unit/t_mime \
 	%D%/unit/t_msgid \
 	%D%/unit/t_options \
+	%D%/unit/t_plan \
 	%D%/unit/t_recipients \
 	%D%/unit/t_reply \
 	%D%/unit/t_rfc5322 \
+	%D%/unit/t_route \
 	%D%/unit/t_session \
+	%D%/unit/t_site \
 	%D%/unit/t_spool \
 	%D%/unit/t_trail \
 	%D%/unit/t_utf8 \
@@ -55,6 +59,8 @@ check_PROGRAMS += %D%/system/courier_drive
 
 # What the tests and the demo read or call.
 test_data = \
+	%D%/corpus/replies.tsv \
+	%D%/corpus/wordings.tsv \
 	%D%/lib/__init__.py \
 	%D%/lib/clock.py \
 	%D%/lib/dnsd.py \

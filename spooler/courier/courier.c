@@ -90,7 +90,18 @@ static void conn_free(struct conn *k)
 static void courier_end(struct courier *c, int status)
 {
     c->status = status;
-    event_base_loopbreak(c->base);
+    if (c->base != NULL)
+        event_base_loopbreak(c->base);
+}
+
+/* The end for a reason of our own, or a fault of the keeper's: said if it can be. */
+static void courier_fail(struct courier *c, int status, const char *why)
+{
+    struct wire_msg m = { .kind = WIRE_LOG, .u.log = { .level = LEVEL_ERROR, .text = why } };
+
+    if (c->channel != NULL)
+        (void)channel_send(c->channel, &m, -1, NULL);
+    courier_end(c, status);
 }
 
 static void courier_check_end(struct courier *c)
@@ -202,7 +213,7 @@ static void on_setup(struct courier *c, const struct wire_msg *m, int fd)
     (void)fd;
     if (!source_parse(w->source4, AF_INET, &s.source4) || !source_parse(w->source6, AF_INET6, &s.source6)
         || dns_use(c->dns, w->resolver, &changed, NULL) == -1) {
-        courier_end(c, EX_PROTOCOL);
+        courier_fail(c, EX_PROTOCOL, "a set-up with a source or resolver that is no address");
         return;
     }
     if (changed)
@@ -234,7 +245,7 @@ static void on_dial(struct courier *c, const struct wire_msg *m, int fd)
         k->id = w->conn;
         if (RB_INSERT(conn_tree, &c->conns, k) != NULL) {
             free(k);
-            courier_end(c, EX_PROTOCOL);
+            courier_fail(c, EX_PROTOCOL, "the number of a connection was used twice");
             return;
         }
         if ((k->dialing = dial_start(c->dialer, &o, on_dialed, k)) != NULL)
@@ -308,7 +319,7 @@ static void request(struct courier *c, const struct wire_msg *m, int fd)
     }
     if (fd != -1)
         close(fd);
-    courier_end(c, EX_PROTOCOL);
+    courier_fail(c, EX_PROTOCOL, "a record that is no request, or came before the set-up");
 }
 
 static void on_readable(evutil_socket_t link, short what, void *arg)
@@ -326,7 +337,7 @@ static void on_readable(evutil_socket_t link, short what, void *arg)
     if (got == -1 && e.class == EX_UNAVAILABLE)
         courier_finish(c);
     else if (got == -1)
-        courier_end(c, e.class);
+        courier_fail(c, e.class, e.text);
     else
         transports_run(c->transports);
 }
@@ -453,7 +464,7 @@ int courier_main(int link_fd)
     signals_ignore();
     files_raise();
     if (courier_init(&c, link_fd, &e) == -1)
-        c.status = e.class;
+        courier_fail(&c, e.class, e.text);
     else if (event_base_dispatch(c.base) == -1)
         c.status = EX_OSERR;
     courier_fini(&c);

@@ -14,5 +14,8 @@ noinst_LIBRARIES += %D%/libcourier.a
 	%D%/mx.c %D%/mx.h \
 	%D%/resolve.c %D%/resolve.h \
 	%D%/session.c %D%/session.h \
+	%D%/session_hear.c \
+	%D%/session_speak.c \
+	%D%/session_state.h \
 	%D%/transaction.c %D%/transaction.h \
 	%D%/transport.c %D%/transport.h

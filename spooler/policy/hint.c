@@ -87,11 +87,30 @@ static int64_t days(int64_t y, int64_t m, int64_t d)
     return era * 146097 + of_era - 719468;
 }
 
+/* "+0100", "+01:00", in minutes; 0 for anything else. */
+static int64_t time_zone(const char **p)
+{
+    const char *q = *p + 1;
+    int64_t h, m = 0;
+
+    if ((**p != '+' && **p != '-') || strspn(q, "0123456789") < 2)
+        return 0;
+    if (number(&q, 4, 4, &h)) {
+        m = h % 100;
+        h /= 100;
+    } else if (!number(&q, 2, 2, &h) || !literal(&q, ':') || !number(&q, 2, 2, &m)) {
+        return 0;
+    }
+    m += h * 60;
+    m = **p == '-' ? -m : m;
+    *p = q;
+    return m;
+}
+
 /* HH:MM[:SS][.FFF][zone], as milliseconds to add to the day. */
 static bool time_of_day(const char **p, int64_t *out)
 {
-    int64_t h, m, s = 0, zone = 0;
-    bool west;
+    int64_t h, m, s = 0, zone;
 
     if (!number(p, 1, 2, &h) || !literal(p, ':') || !number(p, 2, 2, &m))
         return false;
@@ -103,15 +122,7 @@ static bool time_of_day(const char **p, int64_t *out)
         return false;
     while (**p == ' ')
         ++*p;
-    west = **p == '-';
-    if ((**p == '+' || west) && is_digit((*p)[1])) {
-        const char *z = *p + 1;
-        int64_t zh, zm;
-
-        if (number(&z, 2, 2, &zh) && (literal(&z, ':') || true) && number(&z, 2, 2, &zm))
-            zone = (zh * 60 + zm) * (west ? -1 : 1);
-        *p = z;
-    }
+    zone = time_zone(p);
     *out = ((h * 60 + m - zone) * 60 + s) * SECOND;
     return true;
 }
@@ -223,11 +234,12 @@ static bool is_awaited(const char *start, const char *p)
 
         if (len == 0)
             break;
+        if (listed(p, len, " wait another penalty noch warten "))
+            return true;
         if (is_digit(*p) || listed(p, len, " last past per every each max than exceeded exceeds deliver timeout timed out "
                                            "waited idle inactivity received data sent limit only "))
             return false;
-        if (listed(p, len, " in for after another wait within penalty least dans nach apr\xc3\xa8s apres dentro noch "))
-            wait = true;
+        wait = wait || listed(p, len, " in for after within least dans nach apr\xc3\xa8s apres dentro ");
     }
     return wait;
 }

@@ -22,8 +22,9 @@ enum {
     GREY_JITTER = 8,                    /* seconds */
     GREY_GAP_MAX = 4 * HOUR,
     IN_DOUBT_MIN = 15 * MINUTE,         /* a second copy is worse than a late one */
-    LAST_CALL_MIN = 60 * SECOND,        /* before the deadline */
-    LAST_CALL_MAX = 180 * SECOND,
+    LAST_CALL_MIN = 60 * SECOND,        /* before the deadline ... */
+    LAST_CALL_SPREAD = 110,             /* ... and up to so many seconds more */
+    LAST_CALL_MAX = 180 * SECOND,       /* what was tried since then was the last call */
     OVERTIME_GAP = 2 * MINUTE,          /* between tries after it */
     SITE_ANSWER = 10 * MINUTE,          /* a site's refusal so old spares us the last call */
     LATE_ENOUGH = 30 * MINUTE,          /* an own answer so old spares a second one after the deadline */
@@ -63,7 +64,7 @@ static int64_t call_window(const struct config *c)
 
 static int64_t call_lead(const struct config *c, uint32_t salt)
 {
-    return smaller(LAST_CALL_MIN + (int64_t)(salt % ((LAST_CALL_MAX - LAST_CALL_MIN) / SECOND + 1)) * SECOND, call_window(c));
+    return smaller(LAST_CALL_MIN + (int64_t)(salt % (LAST_CALL_SPREAD + 1)) * SECOND, call_window(c));
 }
 
 /* A due time in the window is the last call, since plan_defer() put it there;

@@ -150,7 +150,7 @@ const struct rule rules[] = {
       "authentication ~ temporar* / tls ~ unavailable|not available / tls session|handshake|negotiation ~ fail*",
       .cause = CAUSE_CONGESTION, .scope = SCOPE_HOST },
     { .name = "listed", .text = "*spamhaus* / sorbs|dnsbl|dnsbls|rbl|*rbl|spamcop|sbl|xbl|pbl|shxbl|uceprotect|hostkarma|barracudacentral|cloudmark|senderbase / "
-      "black list* / *blacklist* / *blocklist* / block list* / list* ~ at|in ~ *bl / blocked using / bl21|bl23 / dns_rbl",
+      "black list* / *blacklist* / *blocklist* / block list* / list* ~ at|in ~ *bl / blocked using / bl21|bl23",
       .unless = "geo* / geographic* / countr* / by recipient|user", .urls = true, .cause = CAUSE_REPUTATION,
       .cause_5yz = CAUSE_PERM_REPUTATION, .scope = SCOPE_SOURCE_IP },
     { .name = "dynamic address", .codes = 5, .text = "dynamic|residential|dialup|zombie* ~ ip|host|hosts|address|addresses|ips", .cause = CAUSE_PERM_REPUTATION,
@@ -166,7 +166,7 @@ const struct rule rules[] = {
       "not aligned / isnt aligned / reverse", .unless = "argument / listed in / syntax / sender address rejected improper / sequence",
       .cause = CAUSE_AUTH_POLICY, .cause_5yz = CAUSE_PERM_AUTH, .scope = SCOPE_SENDER },
     { .name = "sender not authenticated", .enh = ".7.2*", .cause = CAUSE_AUTH_POLICY, .cause_5yz = CAUSE_PERM_AUTH, .scope = SCOPE_SENDER,
-      .unless = "unusual|reputation|rate|quota / from:" },
+      .unless = "unusual|reputation|rate|quota" },
     { .name = "sender not authenticated", .codes = 5, .text = "login|password|credentials|not registered within",
       .enh = ".7.*", .cause = CAUSE_PERM_AUTH, .scope = SCOPE_SENDER, .unless = "denied" },
 
@@ -202,7 +202,7 @@ const struct rule rules[] = {
     { .name = "user unknown", .text = "user|recipient|mailbox|address|addressee|account|alias|email ~ unknown|nonexistent|unallocated|deactivated|discontinued|terminated|expired|suspended|frozen|inactive|archivee|closed|cancelled|locked / "
       "unknown|invalid|inactive|deactivated|suspended|nonexistent|bad|incorrect ~ user|recipient*|mailbox|address|addresses|account|local|destinat*|email / "
       "no such|mailbox|account|user|recipient|person ~ user|recipient|mailbox|address|person|account|here|name|alias / "
-      "no such user / no user / no mailbox / no ~ account / does not|n't|doesnt|dont|not ~ exist|have ~ account / does not exist / doesnt exist / "
+      "no such user / no user / no mailbox / no ~ account / does|doesnt|dont|not ~ exist|have ~ account / does not exist / doesnt exist / "
       "user|recipient|mailbox|address|account ~~ does|do|did not exist / not exist / no longer ~ valid|server|here|works|available|active|accept* / "
       "user|recipient|mailbox|address|account ~ not ~ found|valid|exist|known|recognized|local|listed / mailbox not found / recipient not found / "
       "not a ~ valid|registered|known|member / is not ~ valid|registered / invalid recipient / recipient ~ invalid|invalide / "
@@ -222,7 +222,7 @@ const struct rule rules[] = {
     { .name = "sender not wanted", .text = "sender ~ access denied / sender ~ blocked|blacklisted|refused|prohibited / blocked ~ sender* / not pre approved / "
       "empty|null ~ sender* / dont accept mail from / not accept mail ~ from", .unless = "domain of sender", .cause = CAUSE_PERM_POLICY, .scope = SCOPE_SENDER },
     { .name = "recipient does not want it", .text = "not allowed|permitted|authorized / restricted / inbounds disabled / refused ~ receive|recipient|preferences / "
-      "by ~ recipient|user / only accept* / accept* ~ only / recipient preferences / user refused / authorized / does not accept / not accept*  mail / administrative* prohib* / "
+      "by ~ recipient|user / only accept* / accept* ~ only / recipient preferences / user refused / authorized / does not accept / not accept* mail / administrative* prohib* / "
       "envelope blocked / blocked senders|sender / block rcpt|send / delivery ~ restricted / resolver rst / no permit / not permitted / account ~ disabled ~ not registered / "
       "sending denied", .unless = "attachment|content|encoded|character / temporarily / pipeline|parameters",
       .cause = CAUSE_PERM_POLICY, .scope = SCOPE_RECIPIENT },

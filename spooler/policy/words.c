@@ -40,6 +40,7 @@ static void emit(struct splitter *s, const char *word, size_t len)
     if (w->n == WORDS_MAX || len + 1 > WORDS_BYTES - s->used)
         return;
     w->word[w->n++] = at;
+    w->initial[(unsigned char)lower(word[0])] = true;
     for (size_t i = 0; i < len; i++)
         if (word[i] != '\'')
             *at++ = lower(word[i]);
@@ -131,6 +132,7 @@ void words_split(const char *text, bool urls, struct words *out)
     struct splitter s = { .out = out };
 
     out->n = 0;
+    memset(out->initial, 0, sizeof(out->initial));
     while (*text != '\0') {
         size_t n = 0;
 
@@ -166,19 +168,41 @@ static bool glob(const char *pattern, size_t len, const char *word)
     return memcmp(word, pattern, len) == 0 && (back || n == len);
 }
 
-static bool element_matches(const char *e, size_t len, const char *word)
+/* The alternative behind the one at E, or END. */
+static const char *next_alternative(const char *e, const char *end)
 {
-    while (len > 0) {
-        const char *bar = memchr(e, '|', len);
-        size_t n = bar != NULL ? (size_t)(bar - e) : len;
+    const char *bar = memchr(e, '|', (size_t)(end - e));
 
-        if (glob(e, n, word))
+    return bar != NULL ? bar + 1 : end;
+}
+
+static bool element_matches(const char *e, const char *end, const char *word)
+{
+    while (e < end) {
+        const char *next = next_alternative(e, end);
+
+        /* Nearly all fail here already. */
+        if ((*e == *word || *e == '*' || *e == '#') && glob(e, (size_t)(next - e) - (next[-1] == '|'), word))
             return true;
-        n += bar != NULL;
-        e += n;
-        len -= n;
+        e = next;
     }
     return false;
+}
+
+/* Is there any word that the first element could be? */
+static bool may_start(const struct words *w, const char *e, const char *end)
+{
+    for (; e < end; e = next_alternative(e, end))
+        if (strchr("*#~$", *e) != NULL || w->initial[(unsigned char)*e])
+            return true;
+    return false;
+}
+
+static const char *element_end(const char *p, const char *end)
+{
+    const char *blank = memchr(p, ' ', (size_t)(end - p));
+
+    return blank != NULL ? blank : end;
 }
 
 /* The phrase from P to END against the words from I on. Depth is bounded by the
@@ -186,19 +210,17 @@ static bool element_matches(const char *e, size_t len, const char *word)
 static bool match_at(const struct words *w, size_t i, const char *p, const char *end)
 {
     while (p < end) {
-        const char *blank = memchr(p, ' ', (size_t)(end - p));
-        size_t len = blank != NULL ? (size_t)(blank - p) : (size_t)(end - p);
-        const char *rest = blank != NULL ? blank + 1 : end;
+        const char *stop = element_end(p, end), *rest = stop < end ? stop + 1 : end;
 
         if (*p == '~') {
-            for (size_t skip = 0, most = len > 1 ? 12 : 3; skip <= most && i + skip <= w->n; skip++)
+            for (size_t skip = 0, most = stop - p > 1 ? 12 : 3; skip <= most && i + skip <= w->n; skip++)
                 if (match_at(w, i + skip, rest, end))
                     return true;
             return false;
         }
         if (*p == '$')
             return i == w->n;
-        if (i >= w->n || !element_matches(p, len, w->word[i]))
+        if (i >= w->n || !element_matches(p, stop, w->word[i]))
             return false;
         i++;
         p = rest;
@@ -210,6 +232,8 @@ static bool phrase_matches(const struct words *w, const char *p, const char *end
 {
     if (*p == '^')
         return match_at(w, 0, p + 2, end);
+    if (!may_start(w, p, element_end(p, end)))
+        return false;
     for (size_t i = 0; i < w->n; i++)
         if (match_at(w, i, p, end))
             return true;

@@ -18,6 +18,7 @@ enum { WORDS_MAX = 240, WORDS_BYTES = 1280 };
 struct words {
     size_t n;
     const char *word[WORDS_MAX];        /* into bytes: do not copy the struct */
+    bool initial[256];                  /* first bytes that occur, to be quick */
     char bytes[WORDS_BYTES];
 };
 

@@ -201,7 +201,6 @@ static int read_parent(struct names *l, enum spool_dir where, struct what *w, si
         r = add_dir(l, entry->d_name, e);
         if (r == 0)
             r = read_dir(l, where, w, nwhat, e);
-        errno = 0;
     }
     if (r == 0 && errno != 0)
         r = err_sys(e, EX_IOERR, "read %s/%s", spool_path(l->spool), spool_dir_name(where));

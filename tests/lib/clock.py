@@ -24,7 +24,8 @@ What Debian 12's libfaketime 0.9.10 does with FAKETIME_NO_CACHE=1 and an offset,
 - timerfd with TFD_TIMER_ABSTIME never fires: no EVENT_BASE_FLAG_PRECISE_TIMER / EVENT_PRECISE_TIMER with libevent.
 - stat() and fstat() show times moved by the offset, statx() does not; what utimensat() is given is stored as it is. So a
   file touched with UTIME_NOW always looks as if it had been touched just now, however far the clock went since. A
-  program that writes its own idea of the time by utimensat wants NO_FAKE_STAT=1: Clock.env(stat=False).
+  program that writes its own idea of the time by utimensat wants NO_FAKE_STAT=1: Clock.env(stat=False). And who watches
+  a file's mtime sees it change at each move of the offset: abided reads an unchanged configuration anew then.
 - The file cannot be read (chroot, landlock): real time from then on, without a word. Put the clock where the process can
   see it, or do not sandbox it.
 - Each process makes a semaphore and a shared memory object in /dev/shm named by its pid, and leaves them there when it

@@ -46,7 +46,7 @@ def uids():
 
 
 def has_ipv6():
-    return _run("ip", "-6", "addr", "show", "lo").stdout != ""
+    return run("ip", "-6", "addr", "show", "lo").stdout != ""
 
 
 def enter(argv=None):
@@ -76,7 +76,7 @@ def enter(argv=None):
 
 def add_address(address, dev="lo"):
     """Puts it on the interface, if it is not there yet."""
-    _must("ip", "addr", "replace", address + ("/128" if ":" in address else "/32"), "dev", dev, *(["nodad"] if ":" in address else []))
+    must("ip", "addr", "replace", address + ("/128" if ":" in address else "/32"), "dev", dev, *(["nodad"] if ":" in address else []))
 
 
 def cover(path, text):
@@ -85,8 +85,19 @@ def cover(path, text):
     with os.fdopen(fd, "w") as f:
         f.write(text)
     os.chmod(shown, 0o644)
-    _must("mount", "--bind", shown, os.path.realpath(path))
+    must("mount", "--bind", shown, os.path.realpath(path))
     os.unlink(shown)        # the mount keeps it
+
+
+def run(*argv):
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, env=_env())
+
+
+def must(*argv):
+    """Runs a command of the system; OSError when it fails."""
+    done = run(*argv)
+    if done.returncode != 0:
+        raise OSError(f"{' '.join(argv)}: {done.stderr.strip()}")
 
 
 def _path():
@@ -97,32 +108,22 @@ def _env():
     return {**os.environ, "PATH": _path()}
 
 
-def _run(*argv):
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, env=_env())
-
-
-def _must(*argv):
-    done = _run(*argv)
-    if done.returncode != 0:
-        raise OSError(f"{' '.join(argv)}: {done.stderr.strip()}")
-
-
 def _world():
     """As the first process of the world: interfaces, routes, a /dev/shm where names by pid do not collide."""
-    _must("ip", "link", "set", "lo", "up")
-    _must("ip", "route", "add", "local", LOCAL4, "dev", "lo")
-    if _run("ip", "link", "add", "silent0", "type", "dummy").returncode != 0:
-        _must("ip", "link", "add", "silent0", "type", "veth", "peer", "name", "silent1")
-        _must("ip", "link", "set", "silent1", "up")
-    _must("ip", "link", "set", "silent0", "arp", "off", "up")
-    _must("ip", "addr", "add", SILENT4.replace(".0/", ".1/"), "dev", "silent0")
-    _must("ip", "route", "add", "unreachable", UNREACHABLE4)
+    must("ip", "link", "set", "lo", "up")
+    must("ip", "route", "add", "local", LOCAL4, "dev", "lo")
+    if run("ip", "link", "add", "silent0", "type", "dummy").returncode != 0:
+        must("ip", "link", "add", "silent0", "type", "veth", "peer", "name", "silent1")
+        must("ip", "link", "set", "silent1", "up")
+    must("ip", "link", "set", "silent0", "arp", "off", "up")
+    must("ip", "addr", "add", SILENT4.replace(".0/", ".1/"), "dev", "silent0")
+    must("ip", "route", "add", "unreachable", UNREACHABLE4)
     if has_ipv6():
-        _must("ip", "-6", "route", "add", "local", LOCAL6, "dev", "lo")
-        _run("ip", "-6", "route", "add", SILENT6, "dev", "silent0")
+        must("ip", "-6", "route", "add", "local", LOCAL6, "dev", "lo")
+        run("ip", "-6", "route", "add", SILENT6, "dev", "silent0")
         with open("/proc/sys/net/ipv6/ip_nonlocal_bind", "w") as f:        # a local route alone does not allow bind() in IPv6
             f.write("1")
-    _run("mount", "-t", "tmpfs", "-o", "mode=1777", "shm", "/dev/shm")
+    run("mount", "-t", "tmpfs", "-o", "mode=1777", "shm", "/dev/shm")
 
 
 def _init(kind, argv):

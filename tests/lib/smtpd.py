@@ -133,11 +133,14 @@ class Smtpd:
             except OSError:
                 return
             with self.lock:
+                if self.stopping.is_set():
+                    connection.close()
+                    return
                 self.serial += 1
                 session = Session(self, self.serial, connection, peer)
                 self.sessions[self.serial] = session
                 session.at_once = sum(s.is_open() for s in self.sessions.values())
-            session.start()
+                session.start()
 
     def refuse_calls(self):
         """Stops listening (connections are refused from now on); sessions go on."""
@@ -149,10 +152,10 @@ class Smtpd:
             s.close()
 
     def stop(self):
-        self.stopping.set()
-        self.refuse_calls()
         with self.lock:
+            self.stopping.set()
             sessions = list(self.sessions.values())
+        self.refuse_calls()
         for s in sessions:
             s.cut()
         for s in sessions:

@@ -10,6 +10,7 @@ An exception in the body is a failed test with its traceback as diagnostic; the 
 by hand. main() exits 0 when nothing failed, else 1.
 """
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -72,6 +73,7 @@ def skip_all(why):
 
 def main(body):
     t = Tap()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # so that what is to be cleaned up is
     try:
         body(t)
     except SystemExit:

@@ -7,7 +7,7 @@ accepts. MAIN: more lines for the main section.
 """
 import os
 
-from peers.root import Peer, Root, need_users
+from peers.root import Peer, building, need_users
 
 USER = 103
 REFUSED = "run/exim4/refused"           # a byte for each refused connection
@@ -53,8 +53,7 @@ box:
 
 def start(listen, refuse_first=0, main=""):
     need_users("Exim")
-    root = Root("exim")
-    try:
+    with building("exim") as root:
         interfaces = " ; ".join(f"[{a}]:{p}" for a, p in listen)
         root.write("etc/exim4/exim4.conf", CONFIGURATION.format(interfaces=interfaces, refused=REFUSED, refuse_first=refuse_first, main=main))
         root.directory("run/exim4", USER, USER)
@@ -63,9 +62,6 @@ def start(listen, refuse_first=0, main=""):
         os.chmod(f"{root.path}/usr/sbin/exim4", 0o4755)         # its daemon gives root up, and a delivery takes it back
         root.spawn("/usr/sbin/exim4", "-bdf")
         return Exim(root, listen).ready()
-    except BaseException:
-        root.close()
-        raise
 
 
 class Exim(Peer):

@@ -24,7 +24,7 @@ import struct
 import time
 
 from lib import netns
-from peers.root import Peer, Root
+from peers.root import Peer, building
 
 OPTIONS = """
 options {{
@@ -43,8 +43,7 @@ RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"
 
 
 def start(listen, zones=None, servfail=(), silent=()):
-    root = Root("named")
-    try:
+    with building("named") as root:
         for address, _ in listen:
             netns.add_address(address)          # it listens on what interfaces list
         root.directory("var/cache/bind")
@@ -54,9 +53,6 @@ def start(listen, zones=None, servfail=(), silent=()):
         dns.process = root.spawn("/usr/sbin/named", "-g", "-n", "1", "-c", "/etc/named.conf")
         dns.loaded(0)
         return dns
-    except BaseException:
-        root.close()
-        raise
 
 
 class Named(Peer):

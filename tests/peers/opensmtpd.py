@@ -4,7 +4,7 @@
 
 It takes mail for every domain into one maildir. LINES: more lines of smtpd.conf.
 """
-from peers.root import Peer, Root, need_users
+from peers.root import Peer, building, need_users
 
 CONFIGURATION = """
 smtp max-message-size 100M
@@ -18,14 +18,11 @@ match from any for any action "box"
 
 def start(listen, lines=""):
     need_users("OpenSMTPD")
-    root = Root("opensmtpd")
-    try:
-        root.write("etc/smtpd.conf", CONFIGURATION.format(lines=lines, listen="\n".join(f"listen on {a} port {p} hostname opensmtpd.test" for a, p in listen)))
+    with building("opensmtpd") as root:
+        where = "\n".join(f"listen on {a} port {p} hostname opensmtpd.test" for a, p in listen)
+        root.write("etc/smtpd.conf", CONFIGURATION.format(lines=lines, listen=where))
         root.directory("var/lib/opensmtpd/empty")
         for directory in ("var/spool", "var/run"):
             root.directory(directory)
         root.spawn("/usr/sbin/smtpd", "-d")
         return Peer(root, listen).ready()
-    except BaseException:
-        root.close()
-        raise

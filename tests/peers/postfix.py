@@ -8,7 +8,7 @@ MAIN: more lines of main.cf.
 """
 import os
 
-from peers.root import BOX, Peer, Root, need_users
+from peers.root import BOX, Peer, building, need_users
 
 MASTER = """
 cleanup   unix  n  -  n  -     0  cleanup
@@ -41,8 +41,7 @@ CLOCK = "clock"                 # where the clock's directory is seen in the roo
 
 def start(listen, greylist=None, clock=None, main=None):
     need_users("Postfix")
-    root = Root("postfix")
-    try:
+    with building("postfix") as root:
         settings = dict(MAIN)
         if greylist is not None:
             start_postgrey(root, greylist, clock)
@@ -62,9 +61,6 @@ def start(listen, greylist=None, clock=None, main=None):
         root.directory("var/lib/postfix", USER, USER, 0o700)
         root.spawn("/usr/lib/postfix/sbin/master", "-c", "/etc/postfix", "-d")
         return Peer(root, listen).ready()
-    except BaseException:
-        root.close()
-        raise
 
 
 def start_postgrey(root, delay, clock):

@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -21,10 +22,10 @@ from lib import netns
 from peers import fetch
 from peers.fetch import Unavailable
 
-USERS = """root 0, daemon 1, mail 8, nobody 65534, postfix 101, postgrey 102, Debian-exim 103, opensmtpd 104, opensmtpq 105,
-bind 106, box 5000"""
-GROUPS = USERS + ", nogroup 65534, postdrop 107, adm 4, utmp 43, tty 5"
 BOX = 5000                      # the user who owns the mailboxes
+USERS = {"root": 0, "daemon": 1, "mail": 8, "nobody": 65534, "postfix": 101, "postgrey": 102, "Debian-exim": 103, "opensmtpd": 104,
+         "opensmtpq": 105, "box": BOX}
+GROUPS = {**USERS, "nogroup": 65534, "postdrop": 107, "adm": 4, "utmp": 43, "tty": 5}
 FILES = 4096                    # descriptors: some close every possible one at their start, and where a million are allowed that takes a while
 STARTING = 20                   # seconds a peer may take until it answers
 SHM = "/dev/shm"                # netns.enter() made it ours; it goes when the world goes
@@ -39,13 +40,13 @@ class Root:
         if not netns.inside():
             raise RuntimeError("peers run in a private world: call netns.enter() first")
         lower = fetch.root(peer)
-        self.number = Root.made = getattr(Root, "made", 0) + 1
-        self.top = f"{SHM}/{peer}-{self.number}"
+        self.top = tempfile.mkdtemp(prefix=f"{peer}-", dir=SHM)
         self.path = f"{self.top}/root"
         self.processes = {}             # by program
         self._mounted = []
+        os.chmod(self.top, 0o755)
         for d in ("root", "up", "work"):
-            os.makedirs(f"{self.top}/{d}")
+            os.mkdir(f"{self.top}/{d}")
         try:
             self._mount("-t", "overlay", "-o", f"lowerdir={lower},upperdir={self.top}/up,workdir={self.top}/work", "overlay", self.path)
         except OSError:                                  # no overlays here: a copy
@@ -60,8 +61,8 @@ class Root:
         self.directory("dev/shm", mode=0o1777)
         self.directory("tmp", mode=0o1777)
         self.directory("box", BOX, BOX)
-        self.write("etc/passwd", "".join(f"{n}:x:{i}:{i}::{'/box' if n == 'box' else '/nonexistent'}:/usr/sbin/nologin\n" for n, i in pairs(USERS)))
-        self.write("etc/group", "".join(f"{n}:x:{i}:\n" for n, i in pairs(GROUPS)))
+        self.write("etc/passwd", "".join(f"{n}:x:{i}:{i}::{'/box' if i == BOX else '/nonexistent'}:/usr/sbin/nologin\n" for n, i in USERS.items()))
+        self.write("etc/group", "".join(f"{n}:x:{i}:\n" for n, i in GROUPS.items()))
         self.write("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n")
         self.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
         self.write("etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
@@ -69,7 +70,7 @@ class Root:
         self._syslog()
 
     def _mount(self, *arguments):
-        netns._must("mount", *arguments)
+        netns.must("mount", *arguments)
         self._mounted.append(arguments[-1])
 
     def directory(self, path, uid=0, gid=0, mode=0o755):
@@ -114,17 +115,18 @@ class Root:
     def spawn(self, *argv, env=None):
         """Starts a program that stays, its output in the log."""
         setting = ["/usr/bin/env", *(f"{k}={v}" for k, v in env.items())] if env else []         # for it, not for chroot
-        p = subprocess.Popen(["prlimit", f"--nofile={FILES}:{FILES}", "chroot", self.path, *setting, *argv], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-                             start_new_session=True, env=ENVIRONMENT)
+        p = subprocess.Popen(["prlimit", f"--nofile={FILES}:{FILES}", "chroot", self.path, *setting, *argv], env=ENVIRONMENT,
+                             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True)
         self.processes[argv[0]] = p
         return p
 
-    def run(self, *argv, seconds=30):
+    def run(self, *argv):
         """Runs a program to its end; its output. OSError when it fails."""
-        done = subprocess.run(["chroot", self.path, *argv], stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, env=ENVIRONMENT)
+        done = subprocess.run(["chroot", self.path, *argv], env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=STARTING)
         if done.returncode != 0:
-            raise OSError(f"{argv[0]}: status {done.returncode}: {done.stderr.decode(errors='replace').strip()}")
-        return done.stdout.decode(errors="replace")
+            raise OSError(f"{argv[0]}: status {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
 
     def wait(self, condition, what, seconds=STARTING):
         """Until CONDITION() is true; says what the log says when that does not come, or a program has ended instead."""
@@ -167,13 +169,20 @@ class Root:
         self._reader.join(5)
         self._socket.close()
         for path in reversed(self._mounted):
-            netns._run("umount", "-l", path)
+            netns.run("umount", "-l", path)
         self._log.close()
         shutil.rmtree(self.top, ignore_errors=True)
 
 
-def pairs(text):
-    return [tuple(p.split()) for p in text.replace("\n", " ").split(",")]
+@contextlib.contextmanager
+def building(peer):
+    """A new Root; it is closed again if what is done with it here fails."""
+    root = Root(peer)
+    try:
+        yield root
+    except BaseException:
+        root.close()
+        raise
 
 
 def need_users(peer):
@@ -242,7 +251,8 @@ class Delivered:
             self.raw = f.read()
         self.trace, self.data = split_trace(self.raw)
         self.sender = (self.trace.get(b"return-path") or b"<>").strip(b"<>").decode()
-        self.recipient = (self.trace.get(b"x-original-to") or self.trace.get(b"envelope-to") or self.trace.get(b"delivered-to") or b"").strip(b"<>").decode()
+        names = [b"x-original-to", b"envelope-to", b"delivered-to"]
+        self.recipient = next((self.trace[n] for n in names if n in self.trace), b"").strip(b"<>").decode()
 
 
 def split_trace(raw):

@@ -118,7 +118,7 @@ def test_routes(t, courier, dns):
     for query, (domain, status, hosts, text, ttl) in enumerate(ROUTES, 1):
         route = lookup(courier, domain, query)
         t.ok(route[2] == status and " ".join(route[4:]) == hosts and text in route.text and ttl in (None, int(route[3])),
-             f"{domain[:40]}: {status} {hosts or text}", f"{route} | {route.text}")
+             f"{domain if len(domain) < 60 else str(len(domain)) + ' bytes'}: {status} {hosts or text}", f"{route} | {route.text}")
     t.ok(dns.asked("tc.test", "MX", "udp") and dns.asked("tc.test", "MX", "tcp"), "what is truncated is asked again over TCP")
     t.equal(dns.asked("mx3.test", "AAAA"), 1, "the addresses of a host that many domains share are asked once")
     t.equal(dns.asked("localhost") + dns.asked("198.18.0.1"), 0, "an address is not looked up as a name")
@@ -146,7 +146,7 @@ def test_many_at_once(t, zone):
         routes = [courier.wait(f"route {i}") for i in range(120)]
         last = courier.wait("route 999")
         t.ok(all(r[2] in ("temp", "local") for r in routes), "each of 120 silent domains has its one answer")
-        t.ok(last[2] == "ok" and last.at - began < 9, "and what came behind them has its own", last, last.at - began)
+        t.ok(last[2] == "ok" and last.at - began < 15, "and what came behind them has its own", last, last.at - began)
         t.ok(courier.quiet(), "nothing is answered twice", lambda: courier.lines)
 
 
@@ -162,11 +162,11 @@ def test_silence(t):
             t.equal(lookup(courier, "late.test")[2], "ok", "a lost question is asked again")
             began = time.monotonic()
             t.equal(lookup(courier, "quiet.test", 2)[2], "temp", "the only question in the world, unanswered: the resolver proves that it lives")
-            t.ok(time.monotonic() - began < 20, "within a bounded time")
+            t.ok(time.monotonic() - began < 25, "within a bounded time")
     with Dnsd({"": {"do": "silent"}, "quiet.test": {"do": "silent"}}) as dns, Drive(resolver=dns.address, dns=2000) as courier:
         began = time.monotonic()
         route = lookup(courier, "quiet.test")
-        t.ok(route[2] == "local" and time.monotonic() - began < 4, "a resolver that answers nothing: our own side, in time", route)
+        t.ok(route[2] == "local" and time.monotonic() - began < 8, "a resolver that answers nothing: our own side, in time", route)
         courier.say("dial 1 quiet.test 25 mx")
         t.equal(courier.wait("fail 1")[2:4], ["unreachable", "dns"], "so for the addresses of a host")
 
@@ -179,7 +179,7 @@ def test_no_resolver(t):
         with Drive(resolver=address, dns=20000) as courier:
             began = time.monotonic()
             route = lookup(courier, "one.test")
-            t.ok(route[2] == "local" and time.monotonic() - began < 5, f"{what}: our own side, and known at once", route, time.monotonic() - began)
+            t.ok(route[2] == "local" and time.monotonic() - began < 10, f"{what}: our own side, and known at once", route, time.monotonic() - began)
     with Dnsd({"tc.test": {"MX": [(10, "mx1.test")], "do": "truncate"}}, tcp=False) as dns, Drive(resolver=dns.address, dns=3000) as courier:
         t.equal(lookup(courier, "tc.test")[2], "temp", "truncated, and TCP refused: temporary")
 

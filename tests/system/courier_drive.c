@@ -43,6 +43,7 @@ struct drive {
     bool eight_bit;
 };
 
+__attribute__((noreturn))
 static void die(const char *what)
 {
     fprintf(stderr, "courier_drive: %s: %s\n", what, strerror(errno));
@@ -337,8 +338,11 @@ static void show(struct drive *d, const struct wire_msg *m)
     case WIRE_SAID:
         printf("said %u | %s\n", m->u.said.flight, m->u.said.text);
         break;
+    case WIRE_LOG:
+        printf("log %u | %s\n", m->u.log.level, m->u.log.text);
+        break;
     default:
-        printf("%s\n", wire_kind_name(m->kind));
+        printf("%s?\n", wire_kind_name(m->kind));
         break;
     }
 }
