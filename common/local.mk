@@ -20,6 +20,7 @@ noinst_LIBRARIES += %D%/libcommon.a
 	%D%/mime_plan.c %D%/mime_plan.h \
 	%D%/mime_type.c %D%/mime_type.h \
 	%D%/msgid.c %D%/msgid.h \
+	%D%/owner.c %D%/owner.h \
 	%D%/reply.c %D%/reply.h \
 	%D%/rfc5322.c %D%/rfc5322.h \
 	%D%/spool.c %D%/spool.h \

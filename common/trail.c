@@ -19,6 +19,7 @@ enum { TRAIL_TEXT_MAX = 4000, TRAIL_KEYS = 6 };
 void trail_fini(struct trail *t)
 {
     free(t->rcpt);
+    free(t->bytes);
     *t = (struct trail){ 0 };
 }
 
@@ -86,9 +87,9 @@ bool trail_print_rcpt(struct buf *out, struct wall at, size_t index, const struc
     return print_end(out, reply);
 }
 
-bool trail_print_warned(struct buf *out, struct wall at)
+bool trail_print_warned(struct buf *out, struct wall at, size_t index)
 {
-    return buf_printf(out, "%" PRId64 " warned\n", not_negative(at.ms));
+    return buf_printf(out, "%" PRId64 " warned %zu\n", not_negative(at.ms), index + 1);
 }
 
 bool trail_print_said(struct buf *out, struct wall at, const char *text)
@@ -210,18 +211,20 @@ static const struct {
     { "last", key_last }, { "grey", key_grey }, { "host", key_host },
 };
 
-/* The first of a name counts, see print_keys(). Ends where the keys end. */
+/* The first of a name counts, see print_keys(). Ends where the keys end, before the text. */
 static void read_keys(struct span *line, struct trail_rcpt *r)
 {
     unsigned seen = 0;
 
     while (line->n > 0) {
-        struct span value = take_word(line, ' ');
+        struct span text = *line, value = take_word(line, ' ');
         size_t whole = value.n;
         struct span name = take_word(&value, '=');
 
-        if (name.n == whole)
+        if (name.n == whole) {
+            *line = text;
             return;
+        }
         for (unsigned i = 0; i < TRAIL_KEYS; i++) {
             if (span_is(name, keys[i].name) && (seen & 1U << i) == 0) {
                 seen |= 1U << i;
@@ -260,8 +263,15 @@ static void read_deferred(struct span *line, struct trail_rcpt *r)
 {
     if (r->fate != FATE_OWED)
         return;
-    *r = (struct trail_rcpt){ .cause = read_cause(line, CAUSE_UNKNOWN_TEMP) };
+    *r = (struct trail_rcpt){ .cause = read_cause(line, CAUSE_UNKNOWN_TEMP), .warned = r->warned };
     read_keys(line, r);
+    r->text = line->n > 0 ? line->p : NULL;
+}
+
+static void read_warned(struct span *line, struct trail_rcpt *r)
+{
+    (void)line;
+    r->warned = true;
 }
 
 static const struct {
@@ -271,6 +281,7 @@ static const struct {
     { "delivered", read_delivered },
     { "failed", read_failed },
     { "deferred", read_deferred },
+    { "warned", read_warned },
 };
 
 static void read_line(struct span line, struct trail *t)
@@ -281,8 +292,6 @@ static void read_line(struct span line, struct trail *t)
     if (!span_number(take_word(&line, ' '), INT64_MAX, &v))
         return;
     verb = take_word(&line, ' ');
-    if (span_is(verb, "warned"))
-        t->warned = true;
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (span_is(verb, verbs[i].verb)) {
             if (span_number(take_word(&line, ' '), INT64_MAX, &v) && v > 0 && (uint64_t)v <= t->nrcpt)
@@ -294,14 +303,20 @@ static void read_line(struct span line, struct trail *t)
 
 int trail_parse(const char *bytes, size_t len, size_t nrcpt, struct trail *trail_r, struct err *e)
 {
-    struct span rest = { bytes, len };
+    struct span rest, line;
 
-    *trail_r = (struct trail){ .nrcpt = nrcpt, .rcpt = calloc(nrcpt == 0 ? 1 : nrcpt, sizeof(struct trail_rcpt)) };
-    if (trail_r->rcpt == NULL) {
-        trail_r->nrcpt = 0;
+    *trail_r = (struct trail){ .nrcpt = nrcpt, .rcpt = calloc(nrcpt == 0 ? 1 : nrcpt, sizeof(struct trail_rcpt)), .bytes = malloc(len + 1) };
+    if (trail_r->rcpt == NULL || trail_r->bytes == NULL) {
+        trail_fini(trail_r);
         return err_sys(e, EX_OSERR, "trail");
     }
-    while (rest.n > 0 && memchr(rest.p, '\n', rest.n) != NULL)
-        read_line(take_word(&rest, '\n'), trail_r);
+    if (len > 0)
+        memcpy(trail_r->bytes, bytes, len);
+    rest = (struct span){ trail_r->bytes, len };
+    while (rest.n > 0 && memchr(rest.p, '\n', rest.n) != NULL) {
+        line = take_word(&rest, '\n');
+        trail_r->bytes[line.p + line.n - trail_r->bytes] = '\0';        /* a text ends here */
+        read_line(line, trail_r);
+    }
     return 0;
 }

@@ -6,7 +6,7 @@
  *   WALLMS delivered N HOST REPLY...            N: recipient, counted from 1
  *   WALLMS failed N CAUSE REPLY...
  *   WALLMS deferred N CAUSE due=SECONDS n=COUNT first=MS last=MS grey=MS:COUNT host=HOST REPLY...
- *   WALLMS warned
+ *   WALLMS warned N
  *   WALLMS said N TEXT...                       the dialogue, for sendmail -v; N is 0
  *   WALLMS moved TEXT...                        by whom, why (hold, release, retry)
  */
@@ -35,12 +35,14 @@ struct trail_rcpt {
     struct wall grey;                   /* when it was first greylisted; 0: never */
     unsigned grey_n;                    /* greylistings in a row */
     char host[64];                      /* that greylisted it, "" */
+    bool warned;                        /* the sender was told of the delay */
+    const char *text;                   /* of the last answer, one line; the trail's; NULL: none */
 };
 
 struct trail {
     size_t nrcpt;
     struct trail_rcpt *rcpt;            /* by index, 0-based */
-    bool warned;
+    char *bytes;                        /* what the texts point into */
 };
 
 /* Reads BYTES for a message of NRCPT recipients; never fails on content. */
@@ -49,7 +51,7 @@ void trail_fini(struct trail *);
 
 /* Appends one line. INDEX is 0-based. REPLY is any text: made one line here. */
 bool trail_print_rcpt(struct buf *, struct wall at, size_t index, const struct trail_rcpt *, const char *reply);
-bool trail_print_warned(struct buf *, struct wall at);
+bool trail_print_warned(struct buf *, struct wall at, size_t index);
 bool trail_print_said(struct buf *, struct wall at, const char *text);
 bool trail_print_moved(struct buf *, struct wall at, const char *text);
 

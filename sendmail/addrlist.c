@@ -257,3 +257,22 @@ enum addrlist_got addrlist_next(struct addrlist *a)
         return next_broken(a);
     }
 }
+
+bool addrlist_has_control(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return true;
+    return false;
+}
+
+bool addrlist_one(const char *text, char address[ADDRESS_MAX])
+{
+    struct addrlist a;
+
+    addrlist_init(&a, text, strlen(text));
+    if (addrlist_has_control(text) || addrlist_next(&a) != ADDRLIST_ADDRESS)
+        return false;
+    (void)strlcpy(address, a.address, ADDRESS_MAX);
+    return addrlist_next(&a) == ADDRLIST_END;
+}

@@ -29,4 +29,10 @@ struct addrlist {
 void addrlist_init(struct addrlist *, const char *text, size_t len);
 enum addrlist_got addrlist_next(struct addrlist *);
 
+/* TEXT has a byte that belongs into no argument: it was meant to become a line. */
+bool addrlist_has_control(const char *text);
+
+/* TEXT, an argument, is exactly one mailbox; its address. */
+bool addrlist_one(const char *text, char address[ADDRESS_MAX]);
+
 #endif

@@ -88,23 +88,35 @@ static void read_trail(struct follow *f)
     }
 }
 
+/* Of a deferral, "CAUSE key=... host=HOST REPLY": the reply. */
+static const char *skip_keys(const char *rest)
+{
+    const char *host = strstr(rest, " host=");
+
+    if (host == NULL)
+        return rest;
+    host += 1 + strcspn(host + 1, " ");
+    return host + (*host == ' ');
+}
+
 /* "TIME VERB N REST": the dialogue as it is, a recipient by its address. */
 static void show_line(const struct follow *f, const char *line)
 {
     const char *verb = line + strcspn(line, " "), *rest;
-    size_t verb_len, n;
+    size_t n;
     char *end;
 
     verb += *verb == ' ';
-    verb_len = strcspn(verb, " ");
-    n = strtoul(verb + verb_len, &end, 10);
+    n = strtoul(verb + strcspn(verb, " "), &end, 10);
     rest = end + (*end == ' ');
-    if (verb_len == 4 && memcmp(verb, "said", 4) == 0)
+    if (strncmp(verb, "said ", 5) == 0)
         say("%s", rest);
-    else if (n >= 1 && n <= f->env->nrcpt)
-        say("%.*s <%s> %s", (int)verb_len, verb, f->env->rcpt[n - 1], rest);
-    else
+    else if (n < 1 || n > f->env->nrcpt)
         say("%s", verb);
+    else if (strncmp(verb, "deferred ", 9) == 0)
+        say("deferred <%s> %.*s: %s", f->env->rcpt[n - 1], (int)strcspn(rest, " "), rest, skip_keys(rest));
+    else
+        say("%.*s <%s> %s", (int)strcspn(verb, " "), verb, f->env->rcpt[n - 1], rest);
 }
 
 static void show(struct follow *f)

@@ -164,9 +164,8 @@ static int take_list(struct collector *c, const char *text, size_t len, enum use
 static int take_args(struct collector *c, char *const *arg, size_t narg, enum use use, struct err *e)
 {
     for (size_t i = 0; i < narg; i++) {
-        for (const char *p = arg[i]; *p != '\0'; p++)
-            if ((unsigned char)*p < ' ' || *p == 0x7f)
-                return err_set(e, EX_DATAERR, "a control byte in the recipient \"%.100s\"", arg[i]);
+        if (addrlist_has_control(arg[i]))
+            return err_set(e, EX_DATAERR, "a control byte in the recipient \"%.100s\"", arg[i]);
         if (take_list(c, arg[i], strlen(arg[i]), use, e) != 0)
             return -1;
     }

@@ -21,6 +21,7 @@
 #include "common/err.h"
 #include "common/identity.h"
 #include "common/spool.h"
+#include "sendmail/addrlist.h"
 #include "sendmail/follow.h"
 #include "sendmail/header.h"
 #include "sendmail/interrupt.h"
@@ -88,16 +89,16 @@ static int set_own_address(struct submission *s, struct err *e)
     return qualify(s, address, s->own_address) == 0 ? 0 : err_set(e, EX_SOFTWARE, "our domain is too long");
 }
 
-/* -f '' is an old way to write -f '<>'. */
+/* A path, which may be null, or a mailbox with a name. -f '' is an old way to
+ * write -f '<>'. */
 static int given_sender(const struct submission *s, char out[ADDRESS_MAX], struct err *e)
 {
     const char *given = s->facts->opt->sender;
     char address[ADDRESS_MAX] = "";
 
-    if (given[strspn(given, " ")] != '\0' && address_parse(given, strlen(given), address, e) != 0) {
-        e->class = EX_USAGE;
-        return err_at(e, "sender");
-    }
+    if (given[strspn(given, " ")] != '\0' && address_parse(given, strlen(given), address, NULL) != 0 &&
+        !addrlist_one(given, address))
+        return err_set(e, EX_USAGE, "bad sender address \"%.200s\"", given);
     return qualify(s, address, out) == 0 ? 0 : err_set(e, EX_USAGE, "the sender is too long");
 }
 

@@ -24,6 +24,7 @@
 struct options {
     enum keeper_mode mode;
     const char *file;
+    bool named;                         /* somebody named that file: it has to be there */
 };
 
 static const char *const mode_name[] = { [KEEPER_DAEMON] = "daemon", [KEEPER_ONCE] = "once", [KEEPER_UNTIL_EMPTY] = "until-empty" };
@@ -103,10 +104,16 @@ static void fd_sane(void)
 
 static int open_all(const struct config *c, struct keeper_options *k, const char *mode, struct err *err)
 {
+    struct err unwritable = { 0 };
+
     if (spool_make(c->spool, err) == -1 || become_owner(c->spool, err) == -1)
         return -1;
-    if ((k->log = log_open(c->log, c->log_level, err)) == NULL)
+    if ((k->log = log_open(c->log, c->log_level, &unwritable)) == NULL) {
+        *err = unwritable;
         return -1;
+    }
+    if (unwritable.class != 0)          /* it goes to syslog instead */
+        fprintf(stderr, "abided: %s\n", unwritable.text);
     if (spool_open(c->spool, &k->spool, err) == -1)
         return -1;
     return lock_take(k->spool, mode, k->mode == KEEPER_DAEMON, err) == -1 ? -1 : 0;
@@ -127,6 +134,10 @@ static int work(const struct options *o)
 
     if (config == NULL)
         return complain(&wrong);
+    if (o->named && config->path[0] == '\0') {
+        err_set(&err, EX_CONFIG, "%s: no such file", o->file);
+        return complain(&err);
+    }
     if ((program = spawn_prepare(&err)) == -1)
         return complain(&err);
     if (open_all(config, &k, mode_name[o->mode], &err) == -1) {
@@ -163,6 +174,7 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return EX_USAGE;
     }
+    o.named = o.file != NULL || getenv("ABIDE_CONF") != NULL;
     o.file = config_file(o.file, false);
     return work(&o);
 }

@@ -46,7 +46,14 @@ static void catch_signals(sigset_t *open)
 }
 
 /* The configuration file as it was when last read. */
-struct watch { const char *file; struct timespec changed; ino_t ino; off_t size; struct mono next; };
+struct watch {
+    const char *file;
+    bool there;                         /* it was, when the configuration in force was read */
+    struct timespec changed;
+    ino_t ino;
+    off_t size;
+    struct mono next;
+};
 
 static bool watch_changed(struct watch *w)
 {
@@ -67,7 +74,10 @@ static void reload(struct keeper *k, struct watch *w, struct log *log)
     struct err err = { 0 };
     struct config *config;
 
-    if (config_load(w->file, &config, &err) == 0) {
+    if (config_load(w->file, &config, &err) == 0 && config->path[0] == '\0' && w->there)
+        err_set(&err, EX_NOINPUT, "%s: it is gone", w->file);   /* defaults would send straight to MX */
+    if (err.class == 0) {
+        w->there = config->path[0] != '\0';
         keeper_configure(k, config);
         log_line(log, LEVEL_INFO, "configuration=%s read anew", w->file);
         return;
@@ -105,7 +115,7 @@ static void reap(void)
 
 int run_keeper(const struct keeper_options *opt, const char *file, struct config *config, struct err *err)
 {
-    struct watch watch = { .file = file };
+    struct watch watch = { .file = file, .there = config == NULL || config->path[0] != '\0' };
     struct now now = clock_now();
     struct keeper *k;
     sigset_t open;

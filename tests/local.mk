@@ -9,6 +9,7 @@ unit_tests = \
 	%D%/unit/t_address \
 	%D%/unit/t_addrlist \
 	%D%/unit/t_body \
+	%D%/unit/t_bounce \
 	%D%/unit/t_buf \
 	%D%/unit/t_cause \
 	%D%/unit/t_channel \
@@ -39,6 +40,7 @@ unit_tests = \
 	%D%/unit/t_spool \
 	%D%/unit/t_trail \
 	%D%/unit/t_utf8 \
+	%D%/unit/t_what \
 	%D%/unit/t_wire
 
 form_tests = \
@@ -48,8 +50,8 @@ form_tests = \
 	%D%/shape.sh
 
 system_tests = \
-	%D%/system/courier.py \
-	%D%/system/courier_dns.py
+	%D%/system/bounce.py \
+	%D%/system/queue.py
 
 # Plays the keeper to a real courier.
 check_PROGRAMS += %D%/system/courier_drive
@@ -61,13 +63,18 @@ check_PROGRAMS += %D%/system/courier_drive
 test_data = \
 	%D%/corpus/replies.tsv \
 	%D%/corpus/wordings.tsv \
+	%D%/demo/demo \
 	%D%/lib/__init__.py \
+	%D%/lib/abide.py \
 	%D%/lib/clock.py \
 	%D%/lib/dnsd.py \
 	%D%/lib/drive.py \
+	%D%/lib/front.py \
+	%D%/lib/mainlog.py \
 	%D%/lib/netns.py \
 	%D%/lib/smtpd.py \
 	%D%/lib/smtprecord.py \
+	%D%/lib/spool.py \
 	%D%/lib/tap.py \
 	%D%/peers/__init__.py \
 	%D%/peers/exim.py \
@@ -76,8 +83,14 @@ test_data = \
 	%D%/peers/opensmtpd.py \
 	%D%/peers/postfix.py \
 	%D%/peers/root.py \
+	%D%/system/courier.py \
+	%D%/system/courier_dns.py \
+	%D%/system/courier_drive.c \
+	%D%/system/harness_selftest.py \
 	%D%/system/peers_selftest.py \
-	%D%/system/smtpd_selftest.py
+	%D%/system/smtpd_selftest.py \
+	%D%/system/submit.py \
+	%D%/system/submit_hostile.py
 
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)

@@ -193,24 +193,26 @@ static const char *advise(const struct bounce_rcpt *r)
     return advice[i].text;
 }
 
+static void put_server(struct buf *out, const struct bounce_rcpt *r)
+{
+    struct buf who = BUF_INIT(WORDS_LINE_MAX);
+
+    (void)buf_printf(&who, "The server %s %s", r->host, r->diagnostic[0] != '\0' ? "answered:" : "has not taken it yet.");
+    put_text(out, "    ", who.data == NULL ? "" : who.data);
+    buf_fini(&who);
+}
+
 static void put_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcpt *r)
 {
     (void)buf_char(out, '<');
     put_address(out, r->address);
     (void)buf_str(out, ">\n");
-    if (r->diagnostic[0] == '\0') {
-        put_text(out, "    ", b->kind == BOUNCE_FAILED ? "No reason was given." : "It still waits to be accepted there; the log says why.");
-    } else if (r->from_remote) {
-        struct buf who = BUF_INIT(WORDS_LINE_MAX);
-
-        (void)buf_printf(&who, "The server %s answered:", r->host);
-        put_text(out, "    ", who.data == NULL ? "" : who.data);
-        buf_fini(&who);
-        put_text(out, "        ", r->diagnostic);
-    } else {
-        put_text(out, "    ", "What happened:");
-        put_text(out, "        ", r->diagnostic);
-    }
+    if (r->host[0] != '\0' && (r->from_remote || r->diagnostic[0] == '\0'))
+        put_server(out, r);
+    if (r->diagnostic[0] != '\0')
+        put_text(out, r->from_remote ? "        " : "    ", r->diagnostic);
+    else if (r->host[0] == '\0')
+        put_text(out, "    ", "The reason stands in the log of the mail system.");
     if (b->kind == BOUNCE_FAILED) {
         put_text(out, "    ", "What to do:");
         put_text(out, "        ", advise(r));
@@ -237,6 +239,7 @@ static void put_opening(struct buf *out, const struct bounce *b, const char *hos
     (void)buf_printf(&text, "This is the mail system of %s.", hostname);
     put_text(out, "", text.data == NULL ? "" : text.data);
     buf_fini(&text);
+    (void)buf_char(out, '\n');
     if (b->kind == BOUNCE_FAILED)
         put_text(out, "", b->nrcpt == 1 ? "The message below could not be delivered to this recipient. It will not be tried again."
             : "The message below could not be delivered to these recipients. It will not be tried again.");

@@ -23,7 +23,8 @@
 enum {
     LOOKS = 50,                         /* names opened in vain before others have their turn */
     FORCED_GAP_S = 300,                 /* a forced run leaves alone what was tried within that */
-    CHANGES = WIRE_RCPT_MAX
+    CHANGES = WIRE_RCPT_MAX,
+    WHY_SIZE = REPLY_TEXT_MAX + 100
 };
 
 /* What the plan says of one message at one domain. */
@@ -104,20 +105,33 @@ static void sort(struct keeper *k, const struct message *m, const struct domain 
     }
 }
 
-static void give_up(struct keeper *k, struct message *m, struct domain *d, const struct sorted *s, const char *last_word)
+/* The words for giving up: what was said last, to the recipient or to all. */
+static void last_words(const struct keeper *k, const struct trail_rcpt *r, const char *site_word, char *out, size_t size)
+{
+    const char *word = r->text != NULL ? r->text : site_word;
+
+    snprintf(out, size, "%lld hours are over%s%s", (long long)(k->config->lifetime_ms / 3600000), word[0] != '\0' ? "; the last answer was: " : "", word);
+}
+
+static void give_up(struct keeper *k, struct message *m, struct domain *d, const struct sorted *s, const char *site_word)
 {
     struct speaker by = { .router = "queue", .host = "", .address = "" };
     struct change change[CHANGES];
-    char why[1200];
+    char (*why)[WHY_SIZE] = calloc(s->nover, sizeof *why);
 
-    snprintf(why, sizeof why, "retry time of %lld hours is over%s%s", (long long)(k->config->lifetime_ms / 3600000),
-        last_word[0] != '\0' ? "; the last answer was: " : "", last_word);
+    if (why == NULL) {
+        queue_retry(k->queue, d, keeper_seconds(k) + 60);
+        return;
+    }
     for (size_t i = 0; i < s->nover; i++) {
-        change[i] = (struct change){ .index = s->over[i], .to = m->trail.rcpt[s->over[i]], .why = why, .status = "4.4.7" };
+        const struct trail_rcpt *r = &m->trail.rcpt[s->over[i]];
+
+        last_words(k, r, site_word, why[i], sizeof why[i]);
+        change[i] = (struct change){ .index = s->over[i], .to = *r, .why = why[i], .status = "4.4.7" };
         change[i].to.fate = FATE_FAILED;
-        change[i].to.cause = m->trail.rcpt[s->over[i]].cause;
     }
     outcome_settle(k, m, &d, 1, &by, change, s->nover);
+    free(why);
 }
 
 /* Nothing to send, but something to decide. True: it was dealt with. */
@@ -348,14 +362,6 @@ void dispatch_without(struct keeper *k, struct domain *d, size_t most)
     queue_touch(k->queue, d);
 }
 
-static bool any_owed(const struct message *m, const struct domain *d)
-{
-    for (size_t i = 0; i < m->envelope.nrcpt; i++)
-        if (m->of[i] == d && m->trail.rcpt[i].fate == FATE_OWED)
-            return true;
-    return false;
-}
-
 static const struct trail_rcpt *first_owed(const struct message *m, const struct domain *d)
 {
     for (size_t i = 0; i < m->envelope.nrcpt; i++)
@@ -371,12 +377,12 @@ static void attend_one(struct keeper *k, struct domain *d, struct message *m)
     struct plan_site_word word = { 0 };
     char text[REPLY_TEXT_MAX + 32] = "";
 
-    if (!any_owed(m, d))
+    if (first_owed(m, d) == NULL)
         return;
     if (site != NULL)
         word = word_of(k, site, text, sizeof text);
-    if (plan_warns(k->config, m->age, m->trail.warned, m->envelope.sender[0] != '\0', first_owed(m, d), &word))
-        outcome_warn(k, m, text);
+    if (plan_warns(k->config, m->age, first_owed(m, d)->warned, m->envelope.sender[0] != '\0', first_owed(m, d), &word))
+        outcome_warn(k, m, d, text);
     if (m->age.ms + LAST_CALL_MS < k->config->lifetime_ms)
         return;
     sort(k, m, d, &word, CHANGES, &s);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/err.h"
@@ -110,31 +111,47 @@ static int report(struct keeper *k, struct message *m, struct domain *d, const s
     return 0;
 }
 
-void outcome_warn(struct keeper *k, struct message *m, const char *why)
+/* Does recipient I wait at D, or under the same name elsewhere (one site, one word)? */
+static bool waits_with(struct keeper *k, const struct message *m, size_t i, const struct domain *d)
+{
+    char path[QUEUE_PATH_SIZE];
+
+    if (m->of[i] == NULL || m->trail.rcpt[i].fate != FATE_OWED || m->trail.rcpt[i].warned)
+        return false;
+    if (m->of[i] == d)
+        return true;
+    queue_path(m->of[i], &m->name, path);
+    return m->of[i]->hop == d->hop && faccessat(spool_fd(k->spool, SPOOL_CUR, NULL), path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void outcome_warn(struct keeper *k, struct message *m, struct domain *d, const char *why)
 {
     struct bounce b = { .kind = BOUNCE_DELAYED, .id = &m->name.id, .envelope = &m->envelope, .fd = m->fd };
     struct bounce_rcpt *rcpt = calloc(m->envelope.nrcpt, sizeof *rcpt);
-    struct buf line = BUF_INIT(200);
+    struct buf lines = BUF_INIT(TRAIL_LINES_MAX);
     struct err err = { 0 };
     struct msgid id;
 
-    for (size_t i = 0; rcpt != NULL && i < m->envelope.nrcpt; i++)
-        if (m->trail.rcpt[i].fate == FATE_OWED)
-            rcpt[b.nrcpt++] = (struct bounce_rcpt){ .address = m->envelope.rcpt[i], .status = "", .host = m->trail.rcpt[i].host,
-                .diagnostic = why, .last_attempt = m->trail.rcpt[i].last };
+    for (size_t i = 0; rcpt != NULL && i < m->envelope.nrcpt; i++) {
+        const struct trail_rcpt *r = &m->trail.rcpt[i];
+
+        if (!waits_with(k, m, i, d))
+            continue;
+        rcpt[b.nrcpt++] = (struct bounce_rcpt){ .address = m->envelope.rcpt[i], .status = "", .host = r->host,
+            .diagnostic = r->text != NULL ? r->text : why, .from_remote = r->text != NULL, .last_attempt = r->last };
+        trail_print_warned(&lines, k->now.wall, i);
+    }
     b.rcpt = rcpt;
     b.give_up = (struct wall){ k->now.wall.ms - m->age.ms + k->config->lifetime_ms };
     if (rcpt == NULL || bounce_send(k->spool, k->config, &k->identity, &b, k->now, &id, &err) == -1)
         log_line(k->log, LEVEL_ERROR, "%s the warning to <%s> cannot be written: %s", m->name.id.s, m->envelope.sender, err.text);
     else {
         /* A lost line costs a second warning, a line for a lost warning none at all: the report first. */
-        trail_print_warned(&line, k->now.wall);
-        record_trail(k->record, &m->name.id, m->envelope.uid, line.data, line.len, true);
-        m->trail.warned = true;
+        record_trail(k->record, &m->name.id, m->envelope.uid, lines.data, lines.len, true);
         k->look_new = true;
         log_line(k->log, LEVEL_INFO, "%s delay warning to <%s> is %s", m->name.id.s, m->envelope.sender, id.s);
     }
-    buf_fini(&line);
+    buf_fini(&lines);
     free(rcpt);
 }
 

@@ -38,7 +38,8 @@ void outcome_settle(struct keeper *, struct message *, struct domain *const *dom
 
 /* It goes to hold/ and is shown. LETTER's cause says why it is there. */
 void outcome_hold(struct keeper *, struct message *, struct domain *, enum cause, const char *why);
-/* The delay warning, once; recorded in the trail. WHY: the last answer. */
-void outcome_warn(struct keeper *, struct message *, const char *why);
+/* The delay warning, once for each recipient; recorded in the trail. WHY: the
+ * site's last word, for those who had none of their own. */
+void outcome_warn(struct keeper *, struct message *, struct domain *, const char *why);
 
 #endif

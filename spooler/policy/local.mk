@@ -2,8 +2,8 @@
 
 noinst_LIBRARIES += %D%/libpolicy.a
 %C%_libpolicy_a_SOURCES = \
-	%D%/hint.c %D%/hint.h \
 	%D%/down.c %D%/down.h \
+	%D%/hint.c %D%/hint.h \
 	%D%/judge.c %D%/judge.h \
 	%D%/limit.c %D%/limit.h \
 	%D%/plan.c %D%/plan.h \
@@ -13,4 +13,5 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/site.c %D%/site.h \
 	%D%/site_memory.c \
 	%D%/site_state.h \
+	%D%/site_trouble.c \
 	%D%/words.c %D%/words.h

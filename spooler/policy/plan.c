@@ -169,8 +169,8 @@ static void note_answer(struct trail_rcpt *r, struct wall now)
     r->last = now;
 }
 
-static int64_t defer_grey(const struct site *s, const struct verdict *v, const char *host, struct wall sent, struct wall now, uint32_t random,
-                          struct trail_rcpt *r)
+static int64_t defer_grey(const struct site *s, const struct verdict *v, const char *host, struct wall sent, struct wall now,
+                          uint32_t random, struct trail_rcpt *r)
 {
     if (r->grey.ms == 0) {
         r->grey = sent;
@@ -275,8 +275,8 @@ static enum plan_act in_overtime(const struct config *c, const struct trail_rcpt
     return PLAN_TRY;
 }
 
-enum plan_act plan_next(const struct config *c, const struct trail_rcpt *r, int64_t due, struct plan_age age, const struct plan_site_word *w,
-                        bool once, struct now now, int64_t *when_r)
+enum plan_act plan_next(const struct config *c, const struct trail_rcpt *r, int64_t due, struct plan_age age,
+                        const struct plan_site_word *w, bool once, struct now now, int64_t *when_r)
 {
     int64_t due_s = r->due != 0 ? r->due : due, due_ms = due_s * SECOND;
     int64_t deadline = now.wall.ms + left_ms(c, age);

@@ -174,7 +174,9 @@ static const char *last_labels(const char *host, unsigned n)
  * or narrower. */
 static const char *registered(const char *host)
 {
-    static const char *const second[] = { "ac", "co", "com", "edu", "go", "gob", "gov", "gv", "mil", "ne", "net", "nom", "or", "org", "plc", "sch" };
+    static const char *const second[] = {
+        "ac", "co", "com", "edu", "go", "gob", "gov", "gv", "mil", "ne", "net", "nom", "or", "org", "plc", "sch",
+    };
     const char *two = last_labels(host, 2), *dot = strchr(two, '.');
 
     if (dot == NULL || strlen(dot + 1) != 2)

@@ -1,7 +1,7 @@
-/* site: connections (slow start, learned cap), pauses and probes, hosts that
- * are down. The rate is limit.c's, the file site_memory.c's. It never learns
- * anything about a message, and nothing of our own outages. Called by the
- * keeper: may_open and may_send for every step, so they only look. */
+/* site: what is allowed now (slow start, caps, rate, pauses), and what is
+ * learned when all goes well. Refusals are site_trouble.c's, the rate limit.c's,
+ * the file site_memory.c's. It never learns anything about a message. Called by
+ * the keeper: may_open and may_send for every step, so they only look. */
 #include <config.h>
 
 #include "spooler/policy/site.h"
@@ -27,12 +27,7 @@ enum {
     BURST = 200,
     RATE = 120,
     START = 2,                          /* connections */
-    CAP_GAP_MIN = MINUTE,
-    CAP_GAP_MAX = 4 * HOUR,
-    HINT_MIN = 30 * SECOND,
-    SAME_MOMENT = 5 * SECOND,           /* refusals so near are of one cause */
-    LAST_CALL_GAP = 10 * MINUTE,
-    HARDLY_A_WORD = 3                   /* transactions in ten minutes */
+    LAST_CALL_GAP = 10 * MINUTE
 };
 
 /* ---- making -------------------------------------------------------------------- */
@@ -111,56 +106,7 @@ const char *site_provider(const struct site *s)
     return s->provider != NULL ? s->provider->name : "generic";
 }
 
-/* ---- small parts ------------------------------------------------------------------ */
-
-static int64_t clamp(int64_t v, int64_t low, int64_t high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
-/* xorshift32 (Marsaglia): jitter needs no more. */
-static uint32_t roll(struct site *s)
-{
-    s->random ^= s->random << 13;
-    s->random ^= s->random >> 17;
-    s->random ^= s->random << 5;
-    return s->random;
-}
-
-/* Always upwards: what was promised is never undercut. */
-static int64_t jitter(struct site *s, int64_t ms)
-{
-    return ms + roll(s) % (uint32_t)(clamp(ms / 10, 0, 5 * MINUTE) + 1);
-}
-
-/* How long to leave alone what has been failing for AGE: a share of it, in bounds. */
-static int64_t probe_gap(int64_t age)
-{
-    return clamp(age / 5, 2 * MINUTE, clamp(age / 16, 45 * MINUTE, 2 * HOUR));
-}
-
-/* Connections of ours that worked when this one was refused. */
-static unsigned others(const struct site_load *load)
-{
-    return load->open > 0 ? least(load->open - 1, load->up) : 0;
-}
-
 /* ---- may I? ------------------------------------------------------------------------- */
-
-static bool pause_holds(const struct site *s, struct mono now)
-{
-    return now.ms < s->pause_until.ms;
-}
 
 bool site_paused(const struct site *s, struct mono now, enum cause *cause_r, struct mono *until_r)
 {
@@ -168,7 +114,7 @@ bool site_paused(const struct site *s, struct mono now, enum cause *cause_r, str
         *cause_r = s->pause_cause;
     if (until_r != NULL)
         *until_r = s->pause_until;
-    return pause_holds(s, now);
+    return site_pause_holds(s, now);
 }
 
 /* May one connection above the learned cap be tried? It becomes the cap when
@@ -184,17 +130,17 @@ static unsigned connections_now(const struct site *s, const struct site_load *lo
         return 1;
     if (cap_may_rise(s, load) && now.ms >= s->cap_try.ms)
         return s->cap + 1;
-    return least(s->cwnd, s->cap);
+    return site_least(s->cwnd, s->cap);
 }
 
 bool site_may_open(const struct site *s, const struct site_load *load, struct mono now, struct mono *when_r)
 {
-    unsigned dialling = load->open - least(load->open, load->up);
+    unsigned dialling = load->open - site_least(load->open, load->up);
 
     *when_r = (struct mono){ CLOCK_NEVER };
     if (load->idle > 0 || load->ready <= dialling)
         return false;
-    if (pause_holds(s, now)) {
+    if (site_pause_holds(s, now)) {
         *when_r = s->pause_until;
         return false;
     }
@@ -213,7 +159,7 @@ bool site_may_open(const struct site *s, const struct site_load *load, struct mo
 bool site_may_send(const struct site *s, const struct site_load *load, struct mono now, struct mono *when_r)
 {
     *when_r = (struct mono){ CLOCK_NEVER };
-    if (pause_holds(s, now)) {
+    if (site_pause_holds(s, now)) {
         *when_r = s->pause_until;
         return false;
     }
@@ -232,7 +178,7 @@ bool site_last_call(struct site *s, bool force, struct mono now)
         return false;
     s->asked = now;
     s->was_asked = true;
-    if (pause_holds(s, now))
+    if (site_pause_holds(s, now))
         s->pause_until = now;
     down_release(&s->down, now);
     if (s->limit.per_minute > 0 && limit_tokens(&s->limit, now) < 1) {
@@ -245,12 +191,12 @@ bool site_last_call(struct site *s, bool force, struct mono now)
 
 unsigned site_connection_messages(const struct site *s)
 {
-    return s->messages_learned > 0 ? least(s->messages_learned, s->messages) : s->messages;
+    return s->messages_learned > 0 ? site_least(s->messages_learned, s->messages) : s->messages;
 }
 
 unsigned site_transaction_rcpts(const struct site *s)
 {
-    return s->recipients_learned > 0 ? least(s->recipients_learned, s->recipients) : s->recipients;
+    return s->recipients_learned > 0 ? site_least(s->recipients_learned, s->recipients) : s->recipients;
 }
 
 /* Long enough for the next token, where that is near: a new connection costs more. */
@@ -259,18 +205,8 @@ int64_t site_idle_ms(const struct site *s)
     int64_t ms = s->own ? 10 * SECOND : 2 * SECOND;
 
     if (s->limit.per_minute > 0 && s->limit.tokens < 1)
-        ms = clamp((int64_t)((1 - s->limit.tokens) * MINUTE / s->limit.per_minute) + SECOND, ms, 12 * SECOND);
+        ms = site_clamp((int64_t)((1 - s->limit.tokens) * MINUTE / s->limit.per_minute) + SECOND, ms, 12 * SECOND);
     return ms;
-}
-
-bool site_hosts_fail(const struct site *s, const char *const *host, size_t n, struct now now, struct wall *first_r, struct wall *last_r)
-{
-    struct mono since = { 0 }, last = { 0 };
-    bool all = down_all_fail(&s->down, host, n, &since, &last);
-
-    first_r->ms = all ? now.wall.ms - (now.mono.ms - since.ms) : 0;
-    last_r->ms = all ? now.wall.ms - (now.mono.ms - last.ms) : 0;
-    return all;
 }
 
 /* ---- what went well ------------------------------------------------------------------------ */
@@ -301,7 +237,7 @@ static void open_door(struct site *s)
     s->first = s->last = (struct wall){ 0 };
     s->said[0] = '\0';
     if (s->probing)
-        s->cwnd = least(START, s->ceiling);
+        s->cwnd = site_least(START, s->ceiling);
     s->probing = false;
 }
 
@@ -313,8 +249,8 @@ void site_answered(struct site *s)
 
 static void raise_cap(struct site *s, unsigned up, struct mono now)
 {
-    s->cap = least(up, s->ceiling);
-    s->cap_gap_ms = clamp(s->cap_gap_ms / 4, CAP_GAP_MIN, CAP_GAP_MAX);
+    s->cap = site_least(up, s->ceiling);
+    s->cap_gap_ms = s->cap_gap_ms / 4 > MINUTE ? s->cap_gap_ms / 4 : MINUTE;
     s->cap_try.ms = now.ms + s->cap_gap_ms;
     s->changed = true;
 }
@@ -335,246 +271,6 @@ void site_accepted(struct site *s, const struct site_load *load, struct mono now
         s->pause_cause = CAUSE_NONE;
         s->changed = true;
     }
-}
-
-/* ---- what went wrong ------------------------------------------------------------------------- */
-
-static const struct {
-    int64_t base_ms, max_ms;
-} pauses[ILL_COUNT] = {
-    [ILL_RATE] = { 5 * MINUTE, HOUR },
-    [ILL_REPUTATION] = { 30 * MINUTE, SITE_PAUSE_MAX_MS },
-    [ILL_MANY] = { 30 * SECOND, 15 * MINUTE },
-    [ILL_GREY] = { 305 * SECOND, HOUR },
-};
-
-static void note_refusal(struct site *s, struct wall wall)
-{
-    if (s->first.ms == 0)
-        s->first = wall;
-    s->last = wall;
-}
-
-static void set_pause(struct site *s, enum cause cause, int64_t ms, struct mono now)
-{
-    s->pause_from = now;
-    s->pause_until.ms = now.ms + ms;
-    s->pause_len_ms = ms;
-    s->pause_cause = cause;
-    s->probing = true;
-    s->cwnd = 1;
-    s->changed = true;
-}
-
-/* Many domains are one site where a provider's name makes them so, each with
- * hosts of its own perhaps: there, one domain's dead host pauses nobody else. */
-static bool is_shared(const struct site *s)
-{
-    return s->provider != NULL && !s->own;
-}
-
-int site_pick_host(struct site *s, const char *const *host, size_t n, struct mono now, struct mono *when_r)
-{
-    int i = down_pick(&s->down, host, n, now, when_r);
-
-    /* Probing: nothing of ours has worked there since a host failed. */
-    if (i == -1 && n > 0 && s->probing && !is_shared(s) && !pause_holds(s, now))
-        set_pause(s, s->trouble, when_r->ms - now.ms, now);
-    return i;
-}
-
-/* Once more in the same trouble, or the first time for long? */
-static int64_t next_level(const struct site *s, enum ill ill, struct mono now)
-{
-    bool again = s->probing || now.ms - s->pause_until.ms < larger(s->pause_len_ms, 30 * MINUTE);
-
-    return again ? clamp(s->level[ill] + 1, 1, 8) : 1;
-}
-
-static int64_t pause_length(struct site *s, enum ill ill, int64_t hint_ms)
-{
-    static const int64_t times[] = { 1, 1, 1, 2, 4 };
-    int64_t level = s->level[ill];
-
-    if (hint_ms >= 0)
-        return clamp(hint_ms * times[clamp(level, 0, 4)] + 2 * SECOND, HINT_MIN, SITE_PAUSE_MAX_MS);
-    return jitter(s, clamp(pauses[ill].base_ms << (level - 1), 0, pauses[ill].max_ms));
-}
-
-static bool pause_site(struct site *s, enum ill ill, const struct verdict *v, struct mono sent, struct now now_both)
-{
-    struct mono now = now_both.mono;
-
-    note_refusal(s, now_both.wall);
-    if (pause_holds(s, now) || (sent.ms < s->pause_from.ms && s->pause_cause != CAUSE_NONE)) {
-        /* Sent before the pause began, or the same word once more: it tells nothing new, but how long. */
-        if (v->hint_ms < 0 || now.ms + v->hint_ms <= s->pause_until.ms)
-            return false;
-        s->pause_until.ms = now.ms + clamp(v->hint_ms, HINT_MIN, SITE_PAUSE_MAX_MS);
-        return s->changed = true;
-    }
-    s->level[ill] = next_level(s, ill, now);
-    if (v->cause == CAUSE_RATE_LIMITED || v->cause == CAUSE_REPUTATION || v->cause == CAUSE_TOO_MANY_PER_CONNECTION)
-        limit_cut(&s->limit, v->cause == CAUSE_REPUTATION, now);
-    set_pause(s, v->cause, pause_length(s, ill, v->hint_ms), now);
-    return true;
-}
-
-/* Shrink to what worked and go on with it; only where nothing works, wait. */
-static bool too_many(struct site *s, const struct verdict *v, struct mono sent, const struct site_load *load, struct now now)
-{
-    unsigned working = others(load);
-    unsigned half = s->cwnd / 2 > 0 ? s->cwnd / 2 : 1;
-
-    if (sent.ms >= s->cap_at.ms && now.mono.ms - s->cap_at.ms > SAME_MOMENT && s->cap < s->ceiling)
-        s->cap_gap_ms = clamp(s->cap_gap_ms + s->cap_gap_ms / 2, CAP_GAP_MIN, CAP_GAP_MAX);
-    s->cap = least(s->cap, working > 0 ? working : half);
-    s->cap_at = now.mono;
-    s->cap_try.ms = now.mono.ms + s->cap_gap_ms;
-    s->changed = true;
-    if (working == 0)
-        return pause_site(s, ILL_MANY, v, sent, now);
-    s->cwnd = least(s->cwnd, s->cap);
-    return true;
-}
-
-/* A domain whose MX hosts could not be looked up yet has a site of its own. */
-static bool has_no_hosts(const struct site *s)
-{
-    return strncmp(s->name, "dns-", 4) == 0;
-}
-
-/* This host does not answer, or says that it cannot: others are to be tried
- * first. A connection that carried something only makes us more careful. */
-static bool host_trouble(struct site *s, const struct verdict *v, const char *host, unsigned accepted, const struct site_load *load,
-                         struct now now)
-{
-    unsigned working = others(load);
-    struct down_host *h;
-
-    if (accepted > 0 && v->hint_ms < 0) {
-        s->cwnd = s->cwnd / 2 > 0 ? s->cwnd / 2 : 1;
-        return false;
-    }
-    h = down_fail(&s->down, host, now.mono);
-    h->until.ms = now.mono.ms + jitter(s, probe_gap(now.mono.ms - h->since.ms));
-    if (v->hint_ms >= 0)
-        h->until.ms = larger(h->until.ms, now.mono.ms + clamp(v->hint_ms, HINT_MIN, SITE_PAUSE_MAX_MS));
-    s->trouble = v->cause;
-    s->cwnd = working == 0 ? 1 : least(s->cwnd, working);
-    if (working == 0) {
-        s->probing = true;
-        note_refusal(s, now.wall);
-    }
-    if (has_no_hosts(s))
-        set_pause(s, v->cause, h->until.ms - now.mono.ms, now.mono);
-    return s->changed = true;
-}
-
-/* No route, no resolver: nobody else's fault, and no evidence against anybody. */
-static bool local_trouble(struct site *s, struct mono now)
-{
-    if (pause_holds(s, now) && s->pause_until.ms - now.ms >= MINUTE)
-        return false;
-    set_pause(s, CAUSE_LOCAL, jitter(s, MINUTE), now);
-    return true;
-}
-
-static bool learn(unsigned *learned, unsigned had, unsigned worked)
-{
-    *learned = least(had, worked > 0 ? worked : 1);
-    return *learned < had;
-}
-
-static bool is_at_door(const struct verdict *v)
-{
-    return v->phase <= PHASE_EHLO && (v->cause == CAUSE_CONGESTION || v->cause == CAUSE_UNKNOWN_TEMP);
-}
-
-static enum ill ill_of(enum cause c)
-{
-    switch (c) {
-    case CAUSE_RATE_LIMITED:
-    case CAUSE_TOO_MANY_PER_CONNECTION:
-        return ILL_RATE;
-    case CAUSE_REPUTATION:
-    case CAUSE_PERM_REPUTATION:
-    case CAUSE_AUTH_POLICY:
-    case CAUSE_PERM_AUTH:
-        return ILL_REPUTATION;
-    case CAUSE_GREYLISTED:
-        return ILL_GREY;
-    default:
-        return ILL_COUNT;
-    }
-}
-
-/* True for what teaches a limit without being a refusal of the whole site. */
-static bool lesson(struct site *s, const struct verdict *v, unsigned accepted, bool *changed_r)
-{
-    unsigned rcpts = site_transaction_rcpts(s);
-
-    if (v->cause == CAUSE_TOO_MANY_PER_CONNECTION && accepted > 0)
-        *changed_r = learn(&s->messages_learned, site_connection_messages(s), accepted);
-    else if (v->cause == CAUSE_TOO_MANY_RECIPIENTS)
-        *changed_r = learn(&s->recipients_learned, rcpts, accepted > 0 && accepted < rcpts ? accepted : rcpts / 2);
-    else
-        return false;
-    s->changed = s->changed || *changed_r;
-    return true;
-}
-
-bool site_refused(struct site *s, const struct verdict *v, const char *host, unsigned accepted, struct mono sent,
-                  const struct site_load *load, struct wall wall, struct mono mono)
-{
-    struct now now = { wall, mono };
-    enum ill ill = ill_of(v->cause);
-    bool changed = false;
-
-    s->used = mono;
-    if (v->phase <= PHASE_EHLO && s->dialled.ms < sent.ms)
-        sent = s->dialled;
-    if (lesson(s, v, accepted, &changed))
-        return changed;
-    if (v->cause == CAUSE_LOCAL)
-        return local_trouble(s, mono);
-    if (ill != ILL_COUNT)
-        return pause_site(s, ill, v, sent, now);
-    if (v->cause == CAUSE_TOO_MANY_CONNECTIONS || (is_at_door(v) && others(load) > 0))
-        return too_many(s, v, sent, load, now);
-    return host_trouble(s, v, host, accepted, load, now);
-}
-
-void site_review(const struct site *s, struct verdict *v, struct mono now)
-{
-    if (v->cause != CAUSE_RATE_LIMITED || v->final || v->hint_ms >= 0 || v->phase < PHASE_RCPT || v->phase > PHASE_EOM)
-        return;
-    if (tally_sum(&s->sent, MINUTE, now) > HARDLY_A_WORD)
-        return;
-    v->cause = CAUSE_GREYLISTED;
-    v->scope = SCOPE_TRIPLET;
-    v->rule = "too fast, it says, but we have hardly said a word: first contact";
-}
-
-struct wall site_last_refusal(const struct site *s, char *text, size_t size)
-{
-    if (size > 0)
-        strlcpy(text, s->said, size);
-    return s->last;
-}
-
-struct wall site_first_refusal(const struct site *s)
-{
-    return s->first;
-}
-
-void site_said(struct site *s, const char *reply)
-{
-    strlcpy(s->said, reply, sizeof(s->said));
-    for (char *p = s->said; *p != '\0'; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = ' ';
-    s->changed = true;
 }
 
 /* ---- greylisting ---------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* site_state: the inside of struct site, for site.c and site_memory.c alone. */
+/* site_state: the inside of struct site, for site.c, site_trouble.c and site_memory.c alone. */
 #ifndef ABIDE_POLICY_SITE_STATE_H
 #define ABIDE_POLICY_SITE_STATE_H
 
@@ -51,5 +51,20 @@ struct site {
     struct mono used;
     bool changed;
 };
+
+static inline int64_t site_clamp(int64_t v, int64_t low, int64_t high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+static inline unsigned site_least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+static inline bool site_pause_holds(const struct site *s, struct mono now)
+{
+    return now.ms < s->pause_until.ms;
+}
 
 #endif

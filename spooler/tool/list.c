@@ -133,12 +133,12 @@ static int64_t due_of(const struct listing_item *item, const struct trail_rcpt *
 
 static void put_owed(const struct list *l, const struct listing_item *item, const struct trail_rcpt *r)
 {
+    unsigned tries = r->n + r->grey_n;  /* greylistings are counted apart */
     char next[SPAN_SIZE];
 
-    if (r->n == 0)
-        (void)printf("not tried yet");
-    else
-        (void)printf("%s, tried %u time%s", cause_words(r->cause), r->n, r->n == 1 ? "" : "s");
+    (void)printf("%s", cause_words(r->cause));
+    if (tries > 0)
+        (void)printf(", tried %u time%s", tries, tries == 1 ? "" : "s");
     if (item->where == LISTED_CUR)
         (void)printf(", next %s", next_try(l, due_of(item, r), next));
     (void)printf("\n");

@@ -23,7 +23,7 @@ import sys
 import tempfile
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+    sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 from lib import tap
 
 LOCAL4, LOCAL6 = "198.18.0.0/15", "2001:db8:1::/48"
@@ -123,11 +123,12 @@ def _world():
         run("ip", "-6", "route", "add", SILENT6, "dev", "silent0")
         with open("/proc/sys/net/ipv6/ip_nonlocal_bind", "w") as f:        # a local route alone does not allow bind() in IPv6
             f.write("1")
-    run("mount", "-t", "tmpfs", "-o", "mode=1777", "shm", "/dev/shm")
+    must("mount", "-t", "tmpfs", "-o", "mode=1777", "shm", "/dev/shm")
 
 
 def _init(kind, argv):
     """Builds the world, runs ARGV in it, reaps orphans, and takes all that is left along when it ends."""
+    os.umask(0o022)
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)         # PR_SET_CHILD_SUBREAPER: where there are no pids of our own
     try:
         _world()

@@ -68,7 +68,7 @@ import threading
 import time
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+    sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 from lib.clock import read_offset
 from lib.smtprecord import Recording
 

@@ -65,7 +65,7 @@ def root(peer):
         with locked(os.path.join(cache(), "lock")):
             if not fresh(stamp, peer):
                 make(peer, there, stamp)
-    except (OSError, subprocess.SubprocessError) as e:
+    except (OSError, subprocess.TimeoutExpired) as e:
         raise Unavailable(f"{peer} cannot be fetched: {e}") from e
     return there
 
@@ -149,25 +149,29 @@ def download(peer):
            f"-oDir::Cache={state}", f"-oDir::Cache::archives={state}/archives", "-oDebug::NoLocking=1", "-oAPT::Sandbox::User=",
            "-oAPT::Install-Recommends=0", "-oAcquire::http::Timeout=30", "-oAcquire::Retries=2"]
     install = [*apt, "-y", "install", *PACKAGES[peer]]
-    if not glob.glob(f"{state}/lists/*_Packages*"):
-        run([*apt, "update"])
     try:
         run([*install, "--download-only"])
-    except subprocess.CalledProcessError:                # the lists may be older than the archive
-        run([*apt, "update"])
-        run([*install, "--download-only"])
+    except OSError:                                      # no lists yet, or older than the archive
+        why = ""
+        try:
+            run([*apt, "update"])
+        except OSError as e:                             # one bad source of several does no harm
+            why = f", {e}"
+        try:
+            run([*install, "--download-only"])
+        except OSError as e:
+            raise OSError(f"{e}{why}") from e
     # What of the shared archives is this peer's: what apt would have to get if there were none. 'URI' NAME SIZE DIGEST
     lines = run([*install, "--print-uris", f"-oDir::Cache::archives={state}/none"]).splitlines()
     return [os.path.join(state, "archives", line.split()[1]) for line in lines if line.startswith("'")]
 
 
 def run(argv):
-    """Its output. CalledProcessError with its last line in it when it fails."""
+    """Its output. OSError with its last line when it fails."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE, text=True,
                           env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"})
     if done.returncode != 0:
-        last = (done.stdout.strip().splitlines() or ["no word about it"])[-1]
-        raise subprocess.CalledProcessError(done.returncode, f"{argv[0]} ... {argv[-1]} ({last})")
+        raise OSError(f"{argv[0]}: {(done.stdout.strip().splitlines() or ['no word about it'])[-1]}")
     return done.stdout
 
 

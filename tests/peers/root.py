@@ -120,14 +120,6 @@ class Root:
         self.processes[argv[0]] = p
         return p
 
-    def run(self, *argv):
-        """Runs a program to its end; its output. OSError when it fails."""
-        done = subprocess.run(["chroot", self.path, *argv], env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=STARTING)
-        if done.returncode != 0:
-            raise OSError(f"{argv[0]}: status {done.returncode}: {done.stderr.strip()}")
-        return done.stdout
-
     def wait(self, condition, what, seconds=STARTING):
         """Until CONDITION() is true; says what the log says when that does not come, or a program has ended instead."""
         end = time.monotonic() + seconds

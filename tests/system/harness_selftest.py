@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 from lib import mainlog, netns, tap
 from lib.abide import MARK, Abide
 from lib.clock import Clock, library

@@ -141,7 +141,7 @@ def shows(t, spool):
     spool.file(grey, "example.net", "example.com", due=240, key="gabc")
     now = int(time.time())
     spool.put_trail(grey, f"{now}000 delivered 2 mx.example.com 250 ok\n{now}000 failed 3 perm_mailbox 550 no\n"
-                    f"{now}000 deferred 1 greylisted due={now + 240} n=2 first=1 last=2 grey=3:2 host=- 451 4.7.1 later\n")
+                    f"{now}000 deferred 1 greylisted due={now + 240} n=0 first=1 last=2 grey=1:2 host=- 451 4.7.1 later\n")
     held = spool.submit("eve@example.edu", sender="")
     spool.file(held, "example.edu", where="hold", key="habc")
     r = spool.queue()

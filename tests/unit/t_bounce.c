@@ -196,7 +196,7 @@ START_TEST(words_of_our_own)
     call.bounce.rcpt = &r;
     send_report("our own", &call);
     ck_assert(has("\nStatus: 5.1.2\nDiagnostic-Code: x-abide; the part behind the @ is not a valid domain\n\n--"));
-    ck_assert(has("    What happened:\n        the part behind the @ is not a valid domain\n"));
+    ck_assert(has("<bob@[>\n    the part behind the @ is not a valid domain\n    What to do:\n"));
     ck_assert(!has("Remote-MTA") && !has("Last-Attempt-Date"));
 }
 END_TEST

@@ -182,7 +182,7 @@ END_TEST
 
 START_TEST(the_trail_is_read)
 {
-    static const char text[] = "1795227549000 delivered 1 mx.example.org 250 ok\n1795227549000 warned\n1795227549000 failed 2 ";
+    static const char text[] = "1795227549000 delivered 1 mx.example.org 250 ok\n1795227549000 warned 1\n1795227549000 failed 2 ";
     struct msgid a = message(ID1, 2);
     const struct listing_item *item;
     char name[TRAIL_NAME_SIZE];
@@ -192,7 +192,7 @@ START_TEST(the_trail_is_read)
     scratch_write(below("trail"), name, text, strlen(text), 0600);
     l = list(1);
     item = next(l, ID1, LISTED_NEW, 0, 'n');
-    ck_assert(item->readable && item->trail.nrcpt == 2 && item->trail.warned);
+    ck_assert(item->readable && item->trail.nrcpt == 2 && item->trail.rcpt[0].warned);
     ck_assert(item->trail.rcpt[0].fate == FATE_DELIVERED && item->trail.rcpt[1].fate == FATE_OWED);
     end(l);
 }

@@ -93,7 +93,8 @@ START_TEST(second_of_three)
     parse(cases[_i].in, strlen(cases[_i].in), 3, &t);
     ck_assert_uint_eq(t.nrcpt, 3);
     assert_same(&t.rcpt[1], &cases[_i].want, cases[_i].name);
-    ck_assert_msg(!t.warned, "%s: warned", cases[_i].name);
+    for (size_t i = 0; i < t.nrcpt; i++)
+        ck_assert_msg(!t.rcpt[i].warned, "%s: warned", cases[_i].name);
     trail_fini(&t);
     ck_assert_ptr_null(t.rcpt);
 }
@@ -144,13 +145,13 @@ START_TEST(other_lines)
 
     ck_assert(trail_print_moved(&out, (struct wall){ 5 }, "held by root"));
     ck_assert(trail_print_said(&out, (struct wall){ -6 }, ">>> QUIT\r\n"));
-    ck_assert(trail_print_warned(&out, (struct wall){ 7 }));
-    ck_assert_str_eq(out.data, "5 moved held by root\n0 said 0 >>> QUIT\n7 warned\n");
-    parse(out.data, out.len, 1, &t);
-    ck_assert(t.warned);
+    ck_assert(trail_print_warned(&out, (struct wall){ 7 }, 1));
+    ck_assert_str_eq(out.data, "5 moved held by root\n0 said 0 >>> QUIT\n7 warned 2\n");
+    parse(out.data, out.len, 2, &t);
+    ck_assert(t.rcpt[1].warned && !t.rcpt[0].warned);
     trail_fini(&t);
-    parse(out.data, out.len - 1, 1, &t);
-    ck_assert_msg(!t.warned, "torn");
+    parse(out.data, out.len - 1, 2, &t);
+    ck_assert_msg(!t.rcpt[1].warned, "torn");
     trail_fini(&t);
     buf_fini(&out);
 }
