@@ -51,7 +51,9 @@ form_tests = \
 
 system_tests = \
 	%D%/system/bounce.py \
-	%D%/system/queue.py
+	%D%/system/queue.py \
+	%D%/system/submit.py \
+	%D%/system/submit_hostile.py
 
 # Plays the keeper to a real courier.
 check_PROGRAMS += %D%/system/courier_drive
@@ -88,9 +90,7 @@ test_data = \
 	%D%/system/courier_drive.c \
 	%D%/system/harness_selftest.py \
 	%D%/system/peers_selftest.py \
-	%D%/system/smtpd_selftest.py \
-	%D%/system/submit.py \
-	%D%/system/submit_hostile.py
+	%D%/system/smtpd_selftest.py
 
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)

@@ -36,12 +36,18 @@ struct sorted {
     bool more;                          /* there are recipients beyond these */
 };
 
-static struct plan_site_word word_of(const struct keeper *k, const struct site *site, char *text, size_t size)
+static struct plan_site_word word_of(const struct keeper *k, const struct hop *h, char *text, size_t size)
 {
+    const struct site *site = h->ring->site;
     struct plan_site_word w = { .paused = site_paused(site, k->now.mono, NULL, NULL) };
+    const char *host[WIRE_HOST_MAX];
 
     w.first = site_first_refusal(site);
     w.last = site_last_refusal(site, text, size);
+    for (size_t i = 0; i < h->nhost; i++)
+        host[i] = h->host[i].name;
+    if (!w.paused && h->nhost > 0)      /* one of many tenants may be down alone */
+        w.paused = site_hosts_fail(site, host, h->nhost, k->now, &w.first, &w.last);
     return w;
 }
 
@@ -292,7 +298,7 @@ static int try_domain(struct keeper *k, struct conn *c, struct domain *d)
     struct flight *f = flight_new(k, c);
     struct sorted s = { .wait = WINDOW_NEVER };
     char text[REPLY_TEXT_MAX + 32] = "";
-    struct plan_site_word word = word_of(k, c->hop->ring->site, text, sizeof text);
+    struct plan_site_word word = word_of(k, c->hop, text, sizeof text);
     size_t most = site_transaction_rcpts(c->hop->ring->site);
     bool sent;
 
@@ -372,15 +378,14 @@ static const struct trail_rcpt *first_owed(const struct message *m, const struct
 
 static void attend_one(struct keeper *k, struct domain *d, struct message *m)
 {
-    struct site *site = d->hop != NULL ? d->hop->ring->site : NULL;
     struct sorted s = { .wait = WINDOW_NEVER };
     struct plan_site_word word = { 0 };
     char text[REPLY_TEXT_MAX + 32] = "";
 
     if (first_owed(m, d) == NULL)
         return;
-    if (site != NULL)
-        word = word_of(k, site, text, sizeof text);
+    if (d->hop != NULL)
+        word = word_of(k, d->hop, text, sizeof text);
     if (plan_warns(k->config, m->age, first_owed(m, d)->warned, m->envelope.sender[0] != '\0', first_owed(m, d), &word))
         outcome_warn(k, m, d, text);
     if (m->age.ms + LAST_CALL_MS < k->config->lifetime_ms)
@@ -388,7 +393,7 @@ static void attend_one(struct keeper *k, struct domain *d, struct message *m)
     sort(k, m, d, &word, CHANGES, &s);
     if (s.nover > 0 || s.hold)
         put_aside(k, m, d, &s, text);
-    else if (s.nnow > 0 && word.paused && site_last_call(site, false, k->now.mono))
+    else if (s.nnow > 0 && word.paused && site_last_call(d->hop->ring->site, false, k->now.mono))
         ring_wake(d->hop->ring);
 }
 

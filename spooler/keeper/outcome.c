@@ -339,12 +339,13 @@ struct result {
 static const struct verdict lost = { .cause = CAUSE_UNREACHABLE, .scope = SCOPE_MESSAGE, .hint_ms = -1, .rule = "cut again and again" };
 static const struct verdict doubt = { .cause = CAUSE_IN_DOUBT, .scope = SCOPE_MESSAGE, .hint_ms = -1, .rule = "in doubt" };
 
-static bool any_delivered(const struct flight *f)
+static unsigned deliveries(const struct flight *f)
 {
+    unsigned n = 0;
+
     for (unsigned i = 0; i < f->nrcpt; i++)
-        if (f->told[i].told && f->told[i].reply->code < 300)
-            return true;
-    return false;
+        n += f->told[i].told && f->told[i].reply->code < 300;
+    return n;
 }
 
 static struct change *change_for(struct flight *f, struct result *r, unsigned i, const char *words)
@@ -371,12 +372,13 @@ static void defer(struct keeper *k, struct flight *f, struct result *r, unsigned
 static void blame(struct keeper *k, struct flight *f, struct result *r, const struct verdict *v, const char *words)
 {
     struct ring *ring = f->hop->ring;
+    unsigned accepted = v->cause == CAUSE_TOO_MANY_RECIPIENTS ? deliveries(f) : f->conn != NULL ? f->conn->accepted : 0;
 
     if (r->blamed)
         return;
     r->blamed = true;
     site_said(ring->site, words);
-    site_refused(ring->site, v, f->host, f->conn != NULL ? f->conn->accepted : 0, f->sent, &ring->load, k->now.wall, k->now.mono);
+    site_refused(ring->site, v, f->host, accepted, f->sent, &ring->load, k->now.wall, k->now.mono);
     log_line(k->log, LEVEL_INFO, "site=%s host=%s cause=%s rule=\"%s\" reply=\"%s\"", site_name(ring->site), f->host, cause_name(v->cause), v->rule, words);
 }
 
@@ -406,7 +408,7 @@ static void failed(struct keeper *k, struct flight *f, struct result *r, unsigne
 static bool spared(struct keeper *k, const struct flight *f, struct result *r)
 {
     if (r->spared == UNKNOWN)
-        r->spared = any_delivered(f) || flight_cut(k, &f->msg.name.id, true) <= 3 ? YES : NO;
+        r->spared = deliveries(f) > 0 || flight_cut(k, &f->msg.name.id, true) <= 3 ? YES : NO;
     return r->spared == YES;
 }
 
@@ -422,6 +424,7 @@ static void judge_one(struct keeper *k, struct flight *f, struct result *r, unsi
         return;
     }
     judge_reply(t->reply, t->phase, site_provider(f->hop->ring->site), k->now.wall, &v);
+    site_review(f->hop->ring->site, &v, k->now.mono);
     if (v.cause == CAUSE_TOO_MANY_RECIPIENTS || judge_blames_site(&v))
         blame(k, f, r, &v, words);
     if (t->reply->code >= 500 && v.final)
@@ -478,7 +481,8 @@ void outcome_done(struct keeper *k, struct flight *f, enum wire_ended ended)
         if (f->conn != NULL)
             f->conn->accepted++;
         k->courier_deaths = 0;
-    }
+    } else if (ended == ENDED_ANSWERED && !r.blamed)
+        site_answered(ring->site);
     /* Without a change the names are as they were: back to the window. */
     outcome_settle(k, &f->msg, f->domain, f->ndomain, &by, r.change, r.n);
     flight_free(k, f);

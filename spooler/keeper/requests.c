@@ -85,7 +85,6 @@ static int on_fail(struct keeper *k, const struct wire_msg *m, struct err *err)
 
     if (c == NULL || c->state != CONN_DIALLING)
         return bad(err, "a failed connection", m->u.fail.conn);
-    c->idle_since = k->now.mono;
     blame(k, c, &m->u.fail);
     ring_conn_gone(k, c);
     return 0;

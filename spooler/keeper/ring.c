@@ -288,6 +288,11 @@ static void unresolved(struct keeper *k, struct domain *d, const struct wire_rou
     char name[ROUTE_SITE_MAX];
     struct ring *r = d->hop != NULL ? d->hop->ring : NULL;
 
+    log_line(k->log, LEVEL_WARN, "domain=%s look-up failed: %s", d->name, w->text);
+    if (d->hop != NULL && d->hop->nhost > 0) {
+        d->route_until = keeper_seconds(k) + REFUSED_S;         /* the hosts it had are better than none */
+        return;
+    }
     if (r == NULL) {
         snprintf(name, sizeof name, "dns-%.*s", (int)sizeof name - 5, d->dir);
         if ((r = ring_get(k, name)) == NULL)
@@ -296,7 +301,6 @@ static void unresolved(struct keeper *k, struct domain *d, const struct wire_rou
     }
     if (d->hop == NULL)
         return;
-    log_line(k->log, LEVEL_WARN, "domain=%s look-up failed: %s", d->name, w->text);
     site_said(r->site, w->text);
     site_refused(r->site, &v, d->name, 0, k->now.mono, &r->load, k->now.wall, k->now.mono);
 }
@@ -410,6 +414,7 @@ static bool dial(struct keeper *k, struct hop *h)
     c->number = ++k->rings->next_conn;
     c->hop = h;
     c->host = order[at];
+    c->idle_since = k->now.mono;
     m.u.dial = (struct wire_dial){ .conn = c->number, .host = c->host, .address = h->address == NULL ? "" : h->address,
         .port = (uint16_t)h->port, .relay = h->relay };
     if (!child_send(k, &m, -1)) {
