@@ -299,6 +299,8 @@ int options_parse(int argc, char **argv, struct options *opt, struct err *e)
         opt->arg[opt->narg++] = argv[i];
     if (opt->mode == MODE_QUEUE_RUN && opt->narg > 0)
         return err_set(e, EX_USAGE, "-q takes no arguments");
+    if (opt->mode == MODE_SUBMIT && opt->narg == 0 && !opt->from_header)
+        return err_set(e, EX_USAGE, "no recipients");
     return 0;
 }
 

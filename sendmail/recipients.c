@@ -205,7 +205,7 @@ static int take_header(struct collector *c, const char *header, size_t len, bool
 /* Nobody is left: why? */
 static int nobody(const struct recipients *r, bool resent, struct err *e)
 {
-    if (r->bad.len > 0)
+    if (r->nbad > 0)
         return err_set(e, EX_DATAERR, "bad recipient address: %.*s", (int)strcspn(r->bad.data, "\n"), r->bad.data);
     if (resent)
         return err_set(e, EX_DATAERR, "no recipients in Resent- fields");
@@ -221,6 +221,8 @@ int recipients_collect(const struct recipients_rules *rules, char *const *arg, s
 
     if (got == 0 && rules->from_header)
         got = take_header(&c, header, len, resent, e);
+    if (got == 0 && r->nbad > 0 && r->bad.len == 0)
+        got = err_set(e, EX_TEMPFAIL, "recipients: out of memory");
     if (got == 0 && env->nrcpt == 0)
         got = nobody(r, resent, e);
     set_fini(&c.seen);

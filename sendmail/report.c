@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/err.h"
@@ -107,17 +108,26 @@ static int fill(struct draft *d, const struct report_facts *f, struct text *t, s
     return r;
 }
 
-int report_bad_recipients(struct spool *s, const struct report_facts *f, struct err *e)
+int report_bad_recipients(struct spool *s, const struct report_facts *f, struct msgid *id_r, struct err *e)
 {
     struct draft *d;
     struct text t;
 
     if (draft_new(s, f->now, 0, &d, e) != 0)
         return -1;
+    *id_r = *draft_id(d);
     t = text_to_draft(d);
     if (fill(d, f, &t, e) != 0) {
         draft_drop(d);
         return -1;
     }
     return draft_commit(d, &t.size, e);
+}
+
+void report_withdraw(struct spool *s, const struct msgid *id)
+{
+    int new = spool_fd(s, SPOOL_NEW, NULL);
+
+    if (new != -1)
+        (void)unlinkat(new, id->s, 0);
 }

@@ -7,6 +7,7 @@
 #include "common/envelope.h"
 
 struct err;
+struct msgid;
 struct recipients;
 struct spool;
 
@@ -21,6 +22,9 @@ struct report_facts {
 
 /* Makes a delivery status notification (RFC 3464) from <> durable in the
  * spool. Runs with signals held. */
-int report_bad_recipients(struct spool *, const struct report_facts *, struct err *);
+int report_bad_recipients(struct spool *, const struct report_facts *, struct msgid *id_r, struct err *);
+
+/* Takes it back, if the spooler has not seen it yet: the message did not go in. */
+void report_withdraw(struct spool *, const struct msgid *);
 
 #endif

@@ -264,17 +264,19 @@ static int take_message(struct submission *s, struct err *e)
 
 /* ---- the end ----------------------------------------------------------- */
 
-static int report_bad(struct submission *s, struct err *note, struct err *e)
+/* REPORT_R is "" where none was made. */
+static int report_bad(struct submission *s, struct msgid *report_r, struct err *note, struct err *e)
 {
     const struct report_facts f = {
         .hostname = s->identity.hostname, .env = &s->env, .rcpt = &s->rcpt, .header = s->header.data,
         .header_len = s->header.len, .now = s->now
     };
 
+    report_r->s[0] = '\0';
     if (s->rcpt.nbad == 0)
         return 0;
     if (s->env.sender[0] != '\0')
-        return report_bad_recipients(s->spool, &f, e);
+        return report_bad_recipients(s->spool, &f, report_r, e) == 0 ? 0 : explain_door(e);
     (void)err_set(note, EX_DATAERR, "queued, but not for %.*s (nobody to tell: the sender is <>)",
         (int)strcspn(s->rcpt.bad.data, "\n"), s->rcpt.bad.data);
     return 0;
@@ -284,12 +286,17 @@ static int report_bad(struct submission *s, struct err *note, struct err *e)
 static int commit(struct submission *s, struct err *note, struct err *e)
 {
     struct draft *d = s->draft;
+    struct msgid report;
 
     interrupt_hold();
-    if (report_bad(s, note, e) != 0)
+    if (report_bad(s, &report, note, e) != 0)
         return -1;
     s->draft = NULL;
-    return draft_commit(d, &s->text.size, e);
+    if (draft_commit(d, &s->text.size, e) == 0)
+        return 0;
+    if (report.s[0] != '\0')
+        report_withdraw(s->spool, &report);
+    return -1;
 }
 
 static void deliver(struct submission *s, const struct msgid *id, struct err *note)

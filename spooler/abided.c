@@ -3,18 +3,16 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/config.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/owner.h"
 #include "common/spool.h"
 #include "spooler/courier/courier.h"
 #include "spooler/lock.h"
@@ -75,26 +73,6 @@ static int parse(int argc, char **argv, struct options *o)
     return optind == argc ? 0 : -1;
 }
 
-/* Whoever owns the spool does the work: started as root, we become its owner. */
-static int become_owner(const char *spool, struct err *err)
-{
-    struct passwd *pw;
-    struct stat st;
-    gid_t gid;
-
-    if (geteuid() != 0)
-        return 0;
-    if (stat(spool, &st) == -1)
-        return err_sys(err, EX_OSFILE, "%s", spool);
-    if (st.st_uid == 0)
-        return 0;
-    pw = getpwuid(st.st_uid);
-    gid = pw != NULL ? pw->pw_gid : st.st_gid;
-    if (setgroups(1, &gid) == -1 || setgid(gid) == -1 || setuid(st.st_uid) == -1)
-        return err_sys(err, EX_OSERR, "become user %u, who owns %s", (unsigned)st.st_uid, spool);
-    return 0;
-}
-
 static void fd_sane(void)
 {
     for (int fd = 0; fd <= 2; fd++)
@@ -106,7 +84,7 @@ static int open_all(const struct config *c, struct keeper_options *k, const char
 {
     struct err unwritable = { 0 };
 
-    if (spool_make(c->spool, err) == -1 || become_owner(c->spool, err) == -1)
+    if (spool_make(c->spool, err) == -1 || owner_become(c->spool, err) == -1)
         return -1;
     if ((k->log = log_open(c->log, c->log_level, &unwritable)) == NULL) {
         *err = unwritable;

@@ -20,7 +20,6 @@
 #include "spooler/courier/transport.h"
 
 enum {
-    WINDOW = 4,                         /* flights a session may hold */
     WRITE_BYTES = 128 * 1024,           /* made at once */
     WRITES_PER_TURN = 4,                /* then the others have their turn */
     READ_BYTES = 16 * 1024
@@ -392,7 +391,7 @@ static int transport_events(struct transport *t)
 
 struct transport *transport_new(struct transports *all, const struct transport_options *o, struct err *e)
 {
-    struct session_options so = { .helo = o->helo, .timeout_ms = o->timeout_ms, .window = WINDOW };
+    struct session_options so = { .helo = o->helo, .timeout_ms = o->timeout_ms, .window = WIRE_FLIGHTS };
     struct transport *t = calloc(1, sizeof(*t));
     int on = 1;
 

@@ -142,9 +142,9 @@ static int write_header(struct report *r, struct err *e)
     (void)buf_printf(&r->out, "Message-ID: <%s@%s>\n", id, r->hostname);
     if (r->original.message_id[0] != '\0')
         (void)buf_printf(&r->out, "In-Reply-To: %s\nReferences: %s\n", r->original.message_id, r->original.message_id);
-    (void)buf_printf(&r->out, "Auto-Submitted: %s\nMIME-Version: 1.0\n"
-        "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"=_%s\"\n%s",
-        r->bounce->kind == BOUNCE_FAILED ? "auto-replied" : "auto-generated", id,
+    /* RFC 3834 5.1: no report on delivery is auto-generated. */
+    (void)buf_printf(&r->out, "Auto-Submitted: auto-replied\nMIME-Version: 1.0\n"
+        "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"=_%s\"\n%s", id,
         encoding(r->words_eight_bit || r->original.eight_bit));
     return flush(r, e);
 }

@@ -63,12 +63,13 @@ static int64_t earliest_at(const struct message *m, const struct domain *d)
 }
 
 /* Does somebody wish this name to be tried although its recipients wait? A forced
- * run took it early, or the administrator moved it to a DUE earlier than all theirs. */
+ * run took it early, or the administrator moved it to a DUE earlier than all theirs.
+ * (A DUE from before the last try is no wish: the crash came before the rename.) */
 static bool wished(const struct keeper *k, const struct message *m, const struct trail_rcpt *r, int64_t earliest)
 {
     if (m->name.due > keeper_seconds(k))
         return r->last.ms == 0 || r->last.ms / 1000 + FORCED_GAP_S <= keeper_seconds(k);
-    return earliest > m->name.due;
+    return earliest > m->name.due && m->name.due > r->last.ms / 1000;
 }
 
 static void sort_one(struct keeper *k, const struct message *m, size_t i, int64_t earliest, const struct plan_site_word *word, struct sorted *s)
@@ -391,8 +392,8 @@ static void attend_one(struct keeper *k, struct domain *d, struct message *m)
     if (m->age.ms + LAST_CALL_MS < k->config->lifetime_ms)
         return;
     sort(k, m, d, &word, CHANGES, &s);
-    if (s.nover > 0 || s.hold)
-        put_aside(k, m, d, &s, text);
+    if ((s.nover > 0 || s.hold) && put_aside(k, m, d, &s, text))
+        queue_rescan(k->queue, d, false);       /* its name may lie in the window */
     else if (s.nnow > 0 && word.paused && site_last_call(d->hop->ring->site, false, k->now.mono))
         ring_wake(d->hop->ring);
 }

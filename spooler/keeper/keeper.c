@@ -218,9 +218,9 @@ static void take_new(struct keeper *k)
 
 static bool due_soon(const struct keeper *k)
 {
-    int64_t soon = keeper_seconds(k) + STAY_S;
+    struct mono soon = { k->now.mono.ms + STAY_S * 1000 };
 
-    return queue_next(k->queue) <= soon || ring_next(k).ms <= k->now.mono.ms + STAY_S * 1000;
+    return queue_soon(k->queue, keeper_seconds(k) + STAY_S) || ring_hopeful(k, soon);
 }
 
 /* Is the work of a run that ends by itself done? */

@@ -232,6 +232,18 @@ int64_t queue_next(const struct queue *q)
     return d == NULL ? WINDOW_NEVER : d->timer;
 }
 
+bool queue_soon(const struct queue *q, int64_t by)
+{
+    const struct domain *d = RB_MIN(timers, (struct timers *)&q->timers);
+
+    if (!TAILQ_EMPTY(&q->due))
+        return true;
+    for (; d != NULL && d->timer <= by; d = RB_NEXT(timers, NULL, (struct domain *)d))
+        if (d->need_pass || window_next(d->window) <= by)
+            return true;
+    return false;
+}
+
 static void see(const struct queue *q, struct domain *d, struct qname *name, int64_t now)
 {
     int64_t born = msgid_seconds(&name->id);
@@ -451,6 +463,21 @@ void queue_path(const struct domain *d, const struct qname *name, char out[QUEUE
 
     qname_format(name, text);
     snprintf(out, QUEUE_PATH_SIZE, "%s/%s", d->dir, text);
+}
+
+bool queue_holds(const struct queue *q, struct domain *d)
+{
+    int fd = spool_fd(q->opt.spool, SPOOL_CUR, NULL);
+    char path[QUEUE_PATH_SIZE];
+    struct qname name;
+
+    while (window_peek(d->window, &name)) {
+        queue_path(d, &name, path);
+        if (faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+            return true;
+        (void)window_take(d->window, &name);
+    }
+    return false;
 }
 
 int queue_make_dir(struct queue *q, const struct domain *d, enum spool_dir where, struct err *err)

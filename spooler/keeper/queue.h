@@ -80,9 +80,13 @@ struct domain *queue_find(struct queue *, const char *name);
 struct domain *queue_due(struct queue *, int64_t now);
 /* When the next one will need a look (seconds), WINDOW_NEVER for none. */
 int64_t queue_next(const struct queue *);
+/* Will some name be due by then, or a directory be read anew? Age alone does not count. */
+bool queue_soon(const struct queue *, int64_t by);
 /* Reads on in its directory if that is needed and there is room (bounded
  * work); sets its timer. Returns the number of names ready. */
 size_t queue_look(struct queue *, struct domain *, int64_t now, struct err *);
+/* Is the next ready name still there? Those before it that are gone are forgotten. */
+bool queue_holds(const struct queue *, struct domain *);
 /* Names were taken from it, and there may be more in its directory: look again. */
 bool queue_hungry(const struct domain *, int64_t now);
 /* It is to be looked at in this turn. */

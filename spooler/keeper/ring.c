@@ -447,7 +447,7 @@ static void hang_up(struct keeper *k, struct conn *c)
  * the next envelope travels with the last dot and a record's sync starves nobody. */
 static unsigned depth(const struct conn *c)
 {
-    return c->accepted < 7 ? c->accepted + 1 : 8;
+    return c->accepted < WIRE_FLIGHTS - 1 ? c->accepted + 1 : WIRE_FLIGHTS;
 }
 
 /* Feeds one connection. False: nothing more can be done in this ring now. */
@@ -503,6 +503,14 @@ static void dial_more(struct keeper *k, struct ring *r, struct hop *h)
     unsigned dials = 0;
 
     while (!TAILQ_EMPTY(&h->due) && dials++ < DIALS) {
+        struct domain *d = TAILQ_FIRST(&h->due);
+
+        if (!queue_holds(k->queue, d)) {        /* nobody is called for mail that is gone */
+            if (queue_hungry(d, keeper_seconds(k)))
+                queue_touch(k->queue, d);
+            ring_rotate(k, d);
+            continue;
+        }
         r->load.ready = count_ready(r);
         if (k->rings->nconn >= CONNS) {
             ask_again(r, (struct mono){ k->now.mono.ms + 1000 });
@@ -513,8 +521,6 @@ static void dial_more(struct keeper *k, struct ring *r, struct hop *h)
             return;
         }
         if (h->nhost == 0) {            /* its hosts are not known: the DNS is asked again */
-            struct domain *d = TAILQ_FIRST(&h->due);
-
             if (d->query == 0) {
                 d->route_until = 0;
                 stand_in_line(k, d);
@@ -581,6 +587,28 @@ struct mono ring_next(const struct keeper *k)
         if (r->ask_at.ms < next.ms)
             next = r->ask_at;
     return next;
+}
+
+static bool is_dialling(const struct hop *h)
+{
+    const struct conn *c;
+
+    TAILQ_FOREACH(c, &h->conns, link)
+        if (c->state == CONN_DIALLING)
+            return true;
+    return false;
+}
+
+bool ring_hopeful(const struct keeper *k, struct mono until)
+{
+    const struct ring *r;
+    const struct hop *h;
+
+    TAILQ_FOREACH(r, &k->rings->all, link)
+        TAILQ_FOREACH(h, &r->hops, turn)
+            if (is_dialling(h) || (r->ask_at.ms <= until.ms && !TAILQ_EMPTY(&h->due)))
+                return true;
+    return false;
 }
 
 /* ---- connections ------------------------------------------------------------------ */

@@ -86,6 +86,8 @@ void ring_wake(struct ring *);          /* something changed: serve it in this s
 /* Serves all rings that may do something: connections and transactions. */
 void ring_serve(struct keeper *);
 struct mono ring_next(const struct keeper *);
+/* Is a host being called, or can something that is due be sent until then? */
+bool ring_hopeful(const struct keeper *, struct mono until);
 
 struct conn *ring_conn(struct keeper *, uint32_t number);
 void ring_conn_gone(struct keeper *, struct conn *);

@@ -307,6 +307,14 @@ bool window_take(struct window *w, struct qname *q)
     return true;
 }
 
+bool window_peek(const struct window *w, struct qname *q)
+{
+    if (w->turn == NONE)
+        return false;
+    unpack(q, &w->node[w->sender[w->turn].first].name);
+    return true;
+}
+
 size_t window_ready(const struct window *w)
 {
     return w->nodes;

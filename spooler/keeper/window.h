@@ -24,8 +24,9 @@ void window_free(struct window *);
 void window_add(struct window *, const struct qname *, int64_t now);
 /* Moves to ready what became due. */
 void window_turn(struct window *, int64_t now);
-/* The next ready one, senders in turn. False: none. */
+/* The next ready one, senders in turn. False: none. Peek leaves it. */
 bool window_take(struct window *, struct qname *);
+bool window_peek(const struct window *, struct qname *);
 
 size_t window_ready(const struct window *);
 bool window_full(const struct window *);        /* a pass should pause */

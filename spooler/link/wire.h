@@ -21,6 +21,7 @@ struct err;
 enum {
     WIRE_MAX = 60000,                   /* bytes of a record */
     WIRE_RCPT_MAX = 100,                /* recipients of one flight */
+    WIRE_FLIGHTS = 8,                   /* flights one connection may hold */
     WIRE_HOST_MAX = 64,                 /* MX hosts of one route */
     WIRE_TEXT_MAX = REPLY_TEXT_MAX
 };

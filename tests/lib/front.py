@@ -74,8 +74,8 @@ class Front:
             pass                                # a pass was made today, so that nobody complains
         self.clear()
 
-    def configure(self, *settings):
-        lines = [f"spool {self.spool}", f"hostname {HOST}", "spooler off", *settings]
+    def configure(self, *settings, spooler="off"):
+        lines = [f"spool {self.spool}", f"hostname {HOST}", f"spooler {spooler}", *settings]
         with open(self.conf, "w") as f:
             f.write("".join(line + "\n" for line in lines))
 

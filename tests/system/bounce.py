@@ -118,7 +118,7 @@ def warning(t, a, server):
     message = server.record.messages()[-1]
     r = Report(t, message)
     late = r.about("late@example.net")
-    t.equal((r.mail["Subject"], r.mail["Auto-Submitted"]), ("Mail delayed, still trying: An invoice", "auto-generated"), "it is a warning")
+    t.equal((r.mail["Subject"], r.mail["Auto-Submitted"]), ("Mail delayed, still trying: An invoice", "auto-replied"), "it is a warning")
     t.equal((late["Action"], late["Status"][:2]), ("delayed", "4."), "for programs", late)
     t.ok(late["Will-Retry-Until"] and late["Will-Retry-Until"] in r.words, "how long it is tried, for both", r.words)
     t.ok("do not have to do anything" in r.words, "nobody has to do anything")

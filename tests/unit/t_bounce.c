@@ -169,7 +169,7 @@ END_TEST
 START_TEST(delay)
 {
     static const char *const lines[] = {
-        "\nSubject: Mail delayed, still trying: An invoice for you\n", "\nAuto-Submitted: auto-generated\n",
+        "\nSubject: Mail delayed, still trying: An invoice for you\n", "\nAuto-Submitted: auto-replied\n",
         "You do not have to do anything", "\n    Tue, 24 Nov 2026 02:19:09 +0000\n", "\nAction: delayed\nStatus: 4.7.1\n",
         "\nDiagnostic-Code: smtp; 451 4.7.1 greylisted\n", "\nWill-Retry-Until: Tue, 24 Nov 2026 02:19:09 +0000\n",
     };

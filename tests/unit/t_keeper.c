@@ -303,6 +303,29 @@ START_TEST(test_next_host)
 }
 END_TEST
 
+static const char *busy_at_first(struct world *w, const char *host, unsigned nth)
+{
+    (void)w, (void)host;
+    return nth < 2 ? "421 4.3.2 busy, try later" : "";
+}
+
+/* The probe's success opens the door at once for all that waits, in whatever domain. */
+START_TEST(test_after_the_probe)
+{
+    struct world_script script = { .reply = yes, .dial = busy_at_first };
+    struct world *w = world_new("route *.example r.example\n", KEEPER_DAEMON, &script);
+
+    world_submit(w, "s@me.example", "b@x.example");
+    world_submit(w, "s@me.example", "b@x.example");
+    world_submit(w, "s@me.example", "b@y.example");
+    world_run(w, hour);
+    ck_assert_uint_eq(w->ntried, 3);
+    ck_assert_msg(w->tried[2].at.mono.ms - w->tried[0].at.mono.ms < 1000, "the others waited %lld ms for the probe's success\n%s",
+        (long long)(w->tried[2].at.mono.ms - w->tried[0].at.mono.ms), world_log(w));
+    world_free(w);
+}
+END_TEST
+
 START_TEST(test_courier_dies)
 {
     struct world *w = begin("", yes);
@@ -359,6 +382,24 @@ START_TEST(test_once)
 }
 END_TEST
 
+/* A server that is slow to answer the call does not end the pass. */
+START_TEST(test_once_waits)
+{
+    struct world_script script = { .reply = yes };
+    struct world *w = world_new("relay r.example\n", KEEPER_ONCE, &script);
+
+    world_submit(w, "a@me.example", "b@x.example");
+    for (unsigned i = 0; i < 20; i++)
+        keeper_step(w->keeper, w->now);
+    ck_assert_msg(!keeper_done(w->keeper), "the pass ended while the host was being called");
+    world_run(w, hour);
+    ck_assert_uint_eq(world_tries(w, "b@x.example", 250), 1);
+    ck_assert_msg(keeper_done(w->keeper), "a pass does not end");
+    nothing_left(w);
+    world_free(w);
+}
+END_TEST
+
 START_TEST(test_until_empty)
 {
     struct world_script script = { .reply = grey };
@@ -391,9 +432,11 @@ Suite *unit_suite(void)
     tcase_add_test(tc, test_dead_for_ever);
     tcase_add_test(tc, test_own_outage);
     tcase_add_test(tc, test_next_host);
+    tcase_add_test(tc, test_after_the_probe);
     tcase_add_test(tc, test_courier_dies);
     tcase_add_loop_test(tc, test_many, 0, 2);
     tcase_add_test(tc, test_once);
+    tcase_add_test(tc, test_once_waits);
     tcase_add_test(tc, test_until_empty);
     suite_add_tcase(s, tc);
     return s;

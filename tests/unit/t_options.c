@@ -57,7 +57,6 @@ static const struct {
     const char *argv[WORDS];
     const char *want;
 } good[] = {
-    { { "sendmail" }, "submit |" },
     { { "sendmail", "a@x" }, "submit | a@x" },
     { { "/usr/sbin/sendmail", "-t", "-i" }, "submit t i |" },
     { { "sendmail", "-ti" }, "submit t i |" },
@@ -108,7 +107,6 @@ static const struct {
     { { "/usr/sbin/exim4", "-bp" }, "mailq subtract |" },
     { { "sendmail.abide", "a" }, "submit | a" },
     { { "mailq/", "a" }, "submit | a" },
-    { { NULL }, "submit |" },
 };
 
 START_TEST(understood)
@@ -128,6 +126,9 @@ static const struct {
     const char *argv[WORDS];
     const char *want;
 } bad[] = {
+    { { "sendmail" }, "no recipients" },
+    { { "sendmail", "-i", "--" }, "no recipients" },
+    { { NULL }, "no recipients" },
     { { "sendmail", "-Z", "a" }, "unknown option -Z" },
     { { "sendmail", "-tZi", "a" }, "unknown option -Z" },
     { { "sendmail", "--foo" }, "unknown option --foo" },

@@ -1,0 +1,137 @@
+"""Messages arrive at the servers most of the world runs, and arrive as they were: a Postfix behind postgrey with its own 300 s, an
+Exim that answers 421 to the first connections, an OpenSMTPD. All programs share one virtual clock, except the servers themselves;
+the way leads through a real BIND. Every byte of every message is compared."""
+import base64
+import collections
+import email
+import os
+import random
+import re
+import sys
+
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
+from lib import netns, tap
+from lib.clock import library
+from lib.spool import ID
+
+from peers import fetch
+
+fetch.prepare("postfix", "exim", "opensmtpd", "named")
+netns.enter()
+from lib.abide import Abide
+from peers import exim, named, opensmtpd, postfix
+from peers.root import Unavailable
+
+DNS = ("198.18.0.53", 53)
+DOMAINS = {"postfix.test": ("198.18.0.10", 25), "exim.test": ("198.18.0.11", 25), "opensmtpd.test": ("198.18.0.12", 25)}
+GREYLISTED = "postfix.test"
+WINDOW, SOON = 300, 60                  # seconds; when the greylisting is over it comes back within so many
+REFUSED = 3                             # connections that Exim answers with 421
+SENDER = "me@sender.test"
+HOURS = 3600
+OURS = re.compile(rb"Received: from \S+ \(uid \d+\)\n\tby client\.test \(abide \S+\) id (" + ID.encode() + rb")(?:\n\tfor <[^>]*>)?;\n\t[^\n]+\n")
+HEAD = ("From: Caf\u00e9 <me@sender.test>\nTo: \"Some, One\" <you@there.test>,\n\tanother@there.test\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n"
+        "Date: Sat, 21 Nov 2026 03:00:00 +0000\nMessage-ID: <one@sender.test>\nX-Spaces:   two  and a tab\t\n").encode()
+MIME = b"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: "
+UTF8 = HEAD + MIME + b"8bit\n\n" + "Grüße, \u65e5\u672c\u8a9e, \U0001f4ec, e\u0301\n".encode() * 3
+DOTS = HEAD + b"\n.\n..\n...three\n. \n.\t\n\n.\n\n" + b"".join(b"." * n + b"\n" for n in range(1, 90)) + b"text.\n.text\n.\n"
+LONG = b"".join(b"%d " % n for n in range(400))[:1500]
+
+
+def attachment():
+    """25 MB on the wire, of bytes that nothing can foresee."""
+    data = random.Random(25).randbytes(19_000_000)
+    head = HEAD + b"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"=_b\"\n\n"
+    part = b"--=_b\nContent-Type: application/octet-stream\nContent-Disposition: attachment; filename=\"a.bin\"\nContent-Transfer-Encoding: base64\n\n"
+    return head + b"--=_b\nContent-Type: text/plain\n\nSee there.\n" + part + base64.encodebytes(data) + b"--=_b--\n"
+
+
+MESSAGES = {
+    "attachment": attachment(),
+    "utf8": UTF8,
+    "dots": DOTS,
+    "noend": HEAD + b"\nno newline here",
+    "dotend": HEAD + b"\n.",
+    "crlf": (HEAD + b"\nCRLF\n\n.\n..x\nline ends\n").replace(b"\n", b"\r\n"),
+    "blank": HEAD + b"\n\n\n  leading\ntrailing  \t\n\n\n\n",
+    "empty": HEAD + b"\n",
+    "998": HEAD + b"\n" + LONG[:998] + b"\n." + LONG[:997] + b"\nshort\n",
+    "long": HEAD + b"\nbefore\n" + LONG + b"\n.\nafter\n",
+    "longutf8": HEAD + MIME + b"8bit\n\n" + "Grüße ".encode() * 214 + b"\n" + LONG + b"\n",
+    "many": HEAD + b"\none text for all\n",
+}
+CONVERTED = ("long", "longutf8")
+BOXES = {"many": ("many1", "many2", "many3")}           # the others have one recipient a domain, of their own name
+
+
+def boxes(name):
+    return BOXES.get(name, (name,))
+
+
+def expected(name):
+    """What is to arrive: LF here, CRLF on the way, and a line end behind the last line."""
+    text = MESSAGES[name].replace(b"\r\n", b"\n")
+    return text if text.endswith(b"\n") else text + b"\n"
+
+
+def difference(got, want):
+    at = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b), min(len(got), len(want)))
+    return f"{len(got)} bytes for {len(want)}, other from {at} on: {got[max(0, at - 80):at + 80]!r} for {want[max(0, at - 80):at + 80]!r}"
+
+
+def fields(text):
+    """The lines of a header, but those that MIME may change."""
+    head = re.sub(rb"\n[ \t]+", b" ", text.partition(b"\n\n")[0])
+    return [line for line in head.split(b"\n") if not re.match(rb"(?i)(mime-version|content-)", line)]
+
+
+def same_converted(t, where, got, want):
+    """The same once decoded, in lines that every server takes."""
+    mail = email.message_from_bytes(got)
+    t.equal(mail.defects, [], f"{where}: it is proper MIME")
+    t.equal(max(map(len, got.split(b"\n"))) <= 998, True, f"{where}: no line is over 998 bytes")
+    t.ok(mail["Content-Transfer-Encoding"] in ("quoted-printable", "base64"), f"{where}: it is encoded", mail["Content-Transfer-Encoding"])
+    t.equal(fields(got), fields(want), f"{where}: all other fields are as they were")
+    body, sent = mail.get_payload(decode=True).replace(b"\r\n", b"\n"), want.partition(b"\n\n")[2]
+    t.ok(body == sent, f"{where}: decoded, its body is byte for byte what was sent", lambda: difference(body, sent))
+
+
+def same(t, where, name, message):
+    ours = OURS.match(message.data)
+    if not t.ok(ours, f"{where}: our Received is on top of what was sent", message.data[:400]):
+        return
+    got, want = message.data[ours.end():], expected(name)
+    if name in CONVERTED:
+        same_converted(t, where, got, want)
+    else:
+        t.ok(got == want, f"{where}: {len(want)} bytes, each as it was", lambda: difference(got, want))
+    t.equal(message.sender, SENDER, f"{where}: from the sender")
+
+
+def arrived(t, domain, peer):
+    found = collections.defaultdict(list)
+    for message in peer.messages():
+        found[message.recipient].append(message)
+    t.equal({r: len(m) for r, m in found.items()}, {f"{b}@{domain}": 1 for n in MESSAGES for b in boxes(n)}, f"{domain}: one copy for each recipient",
+            peer.log)
+    for name in MESSAGES:
+        for box in boxes(name):
+            for message in found[f"{box}@{domain}"]:
+                same(t, f"{domain}, {box}", name, message)
+
+
+def submit(t, a):
+    """{name: ID}"""
+    ids = {}
+    for name, text in MESSAGES.items():
+        r = a.submit("-i", "-f", SENDER, *(f"{box}@{domain}" for domain in DOMAINS for box in boxes(name)), data=text)
+        t.equal((r.status, r.out, r.err), (0, b"", b""), f"sendmail takes {name}", r)
+        ids[name] = next(line.id for line in reversed(a.log("<=") or a.wait_for(lambda: a.log("<="), 20))) if False else None
+    return ids
+
+
+def main(t):
+    pass
+
+
+tap.main(main)
