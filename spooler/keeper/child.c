@@ -3,6 +3,7 @@
 #include <config.h>
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/err.h"
@@ -37,6 +38,25 @@ bool child_setup(struct keeper *k)
     return child_send(k, &m, -1);
 }
 
+static struct timespec resolv_conf(void)
+{
+    struct stat st;
+
+    return stat("/etc/resolv.conf", &st) == 0 ? st.st_mtim : (struct timespec){ 0 };
+}
+
+void child_watch(struct keeper *k)
+{
+    struct timespec now = resolv_conf();
+
+    if (k->channel == NULL || (now.tv_sec == k->resolv_conf.tv_sec && now.tv_nsec == k->resolv_conf.tv_nsec))
+        return;
+    if (ring_busy(k) || flight_first(k) != NULL)
+        return;                         /* another minute */
+    channel_free(k->channel);
+    k->channel = NULL;
+}
+
 static bool start(struct keeper *k)
 {
     struct err err = { 0 };
@@ -53,6 +73,7 @@ static bool start(struct keeper *k)
         return false;
     }
     k->courier_idle = k->now.mono;
+    k->resolv_conf = resolv_conf();
     return child_setup(k);
 }
 

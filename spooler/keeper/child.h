@@ -20,6 +20,8 @@ void child_listen(struct keeper *);
 void child_lost(struct keeper *, const char *why);
 /* Lets an idle one go; called once a step. */
 void child_rest(struct keeper *);
+/* A changed resolv.conf: the next one knows it, so an idle one goes. Once a minute. */
+void child_watch(struct keeper *);
 /* New work is refused; final phases may end. */
 void child_finish(struct keeper *);
 /* Tells it the configuration (anew). */

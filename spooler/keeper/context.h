@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/identity.h"
@@ -43,6 +44,7 @@ struct keeper {
     struct mono courier_at;             /* no new courier before */
     unsigned courier_deaths;            /* in a row, without a success */
     struct mono courier_idle;           /* since when it has nothing to do */
+    struct timespec resolv_conf;        /* when the file it read at its start was changed */
     struct mono leave_at;               /* once: hand out nothing new after */
     struct mono hints_at;               /* hints (sites, routes) are written then */
     struct mono minute_at;              /* what is done once a minute */

@@ -190,6 +190,7 @@ static void housekeep(struct keeper *k)
         k->minute_at.ms = k->now.mono.ms + MINUTE_MS;
         if (top != -1)
             utimensat(top, "lock", NULL, 0);    /* a spooler is alive: `sendmail` looks */
+        child_watch(k);
     }
     if (k->hints_at.ms <= k->now.mono.ms) {
         k->hints_at.ms = k->now.mono.ms + HINTS_MS;

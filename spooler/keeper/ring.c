@@ -505,12 +505,6 @@ static void dial_more(struct keeper *k, struct ring *r, struct hop *h)
     while (!TAILQ_EMPTY(&h->due) && dials++ < DIALS) {
         struct domain *d = TAILQ_FIRST(&h->due);
 
-        if (!queue_holds(k->queue, d)) {        /* nobody is called for mail that is gone */
-            if (queue_hungry(d, keeper_seconds(k)))
-                queue_touch(k->queue, d);
-            ring_rotate(k, d);
-            continue;
-        }
         r->load.ready = count_ready(r);
         if (k->rings->nconn >= CONNS) {
             ask_again(r, (struct mono){ k->now.mono.ms + 1000 });
@@ -519,6 +513,12 @@ static void dial_more(struct keeper *k, struct ring *r, struct hop *h)
         if (!site_may_open(r->site, &r->load, k->now.mono, &when)) {
             ask_again(r, when);
             return;
+        }
+        if (!queue_holds(k->queue, d)) {        /* nobody is called for mail that is gone */
+            if (queue_hungry(d, keeper_seconds(k)))
+                queue_touch(k->queue, d);
+            ring_rotate(k, d);
+            continue;
         }
         if (h->nhost == 0) {            /* its hosts are not known: the DNS is asked again */
             if (d->query == 0) {

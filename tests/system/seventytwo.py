@@ -210,17 +210,22 @@ def one_pass(world):
     return p.wait(1)
 
 
+def run_passes(t, world, name):
+    """A pass each five minutes, for three days and two hours."""
+    a, statuses, began = world.abide, collections.Counter(), time.monotonic()
+    world.submit()
+    for i in range((LIFETIME + 2 * HOUR) // PASS):
+        a.advance_to(world.start + 1 + i * PASS)
+        statuses[one_pass(world)] += 1
+    seconds = time.monotonic() - began
+    t.equal(dict(statuses), {0: (LIFETIME + 2 * HOUR) // PASS}, f"{name}: each ends well", a.log_tail())
+    t.diag(f"{sum(statuses.values())} passes, {seconds / sum(statuses.values()) * 1000:.1f} ms each")
+
+
 def passes(t):
     name = "passes"
     with World() as world:
-        a = world.abide
-        world.submit()
-        statuses, began = collections.Counter(), time.monotonic()
-        for i in range((LIFETIME + 2 * HOUR) // PASS):
-            a.advance_to(world.start + 1 + i * PASS)
-            statuses[one_pass(world)] += 1
-        seconds = time.monotonic() - began
-        t.equal(dict(statuses), {0: (LIFETIME + 2 * HOUR) // PASS}, f"{name}: each ends well", a.log_tail())
+        run_passes(t, world, name)
         attempts = world.attempts()
         gaps = [y - x for x, y in zip(attempts, attempts[1:])]
         planned = (GAPS + [4 * HOUR] * len(gaps))[:len(gaps) - 1]
@@ -230,23 +235,38 @@ def passes(t):
              f"{name}: the last attempt is in the last pass before 72 h or the first after it", attempts[-3:])
         check_reports(t, world, name, PASS + SLACK)
         t.equal(world.server.record.violations(), [], f"{name}: the server has nothing to complain of")
-        t.diag(f"{sum(statuses.values())} passes, {seconds / sum(statuses.values()) * 1000:.1f} ms each; {len(attempts)} attempts, "
-               f"the last {attempts[-1] - LIFETIME:+.0f} s from the end, report at {world.since(world.reports()[-1].t) - LIFETIME:+.0f} s")
+        t.diag(f"{len(attempts)} attempts, the last {attempts[-1] - LIFETIME:+.0f} s from the end, report at "
+               f"{world.since(world.reports()[-1].t) - LIFETIME:+.0f} s")
 
 
 # ---- nobody there
+
+def bury(world, reserved):
+    """The victim's host refuses every connection; the sender's does not."""
+    reserved.bind(("127.0.0.1", 0))
+    world.abide.configure(route=f"dead.test 127.0.0.1:{reserved.getsockname()[1]}")
+
+
+def dials(world):
+    return [world.since(line.t) for line in world.abide.log() if "phase=connect" in line.text]
+
+
+def check_dials(t, made, most, name, late=1):
+    t.ok(len(made) <= most, f"{name}: at most {most} dials", made)
+    t.ok(any(LIFETIME - CALL - 10 * MINUTE <= d <= LIFETIME + late for d in made), f"{name}: one of them near the end", made[-3:])
+    t.ok(all(d <= LIFETIME + late for d in made), f"{name}: none after it", made[-3:])
+    t.diag(f"{len(made)} dials, the last {made[-1] - LIFETIME:+.0f} s from the end")
+
 
 def dead_host(t, most_dials):
     """Connections are refused for three days: no answer of a server, and yet the end is the same."""
     name = "dead host"
     with socket.socket() as reserved, World() as world:
         a = world.abide
-        reserved.bind(("127.0.0.1", 0))
-        a.configure(route=f"dead.test 127.0.0.1:{reserved.getsockname()[1]}")
+        bury(world, reserved)
         a.start()
         world.submit()
-        dials = lambda: [world.since(line.t) for line in a.log() if "phase=connect" in line.text]
-        a.wait_for(dials, 10, "a dial")
+        a.wait_for(lambda: dials(world), 10, "a dial")
         while world.since(a.now()) < LIFETIME + 12 * HOUR:
             now = world.since(a.now())
             marks = [4 * HOUR, LIFETIME - CALL, LIFETIME, now + (20 if abs(now - LIFETIME) < 400 else 10 * MINUTE)]
@@ -256,11 +276,16 @@ def dead_host(t, most_dials):
                 a.advance(IDLE)
                 a.wait_for(lambda: not world.server.sessions, 20, "the end of the connections")
         check_reports(t, world, name, 25)
-        made = dials()
-        t.ok(len(made) <= most_dials, f"{name}: at most {most_dials} dials", made)
-        t.ok(any(LIFETIME - CALL - 10 * MINUTE <= d <= LIFETIME for d in made), f"{name}: one of them near the end", made[-3:])
-        t.ok(all(d <= LIFETIME + 1 for d in made), f"{name}: none after it", made[-3:])
-        t.diag(f"{len(made)} dials, the last {LIFETIME - made[-1]:.0f} s before the end")
+        check_dials(t, dials(world), most_dials, name)
+
+
+def dead_host_passes(t, most_dials):
+    name = "dead host, passes"
+    with socket.socket() as reserved, World() as world:
+        bury(world, reserved)
+        run_passes(t, world, name)
+        check_reports(t, world, name, 2 * PASS + SLACK)
+        check_dials(t, dials(world), most_dials, name, PASS)
 
 
 def test(t):
@@ -271,6 +296,7 @@ def test(t):
     daemon(t, 10)
     passes(t)
     dead_host(t, 80)
+    dead_host_passes(t, 80)
 
 
 tap.main(test)

@@ -30,6 +30,7 @@ struct world_inside {
     struct spool *spool;
     struct log *log;
     struct channel *far;
+    char path[PATH_SIZE];
     struct { bool up; char host[100]; } conn[CONNS];
     uint32_t random;
 };
@@ -298,7 +299,7 @@ struct msgid world_submit(struct world *w, const char *sender, const char *rcpts
     struct buf head = BUF_INIT(1024 * 1024);
     char words[4000], *rest = words, *word;
     const char text[] = "From: a@me.example\nSubject: test\n\nhello\n";
-    struct draft *d;
+    struct draft *d = NULL;
     struct err err = { 0 };
     struct msgid id;
 
@@ -377,6 +378,12 @@ static unsigned walk(const char *path, char last[256])
     if (dir != NULL)
         closedir(dir);
     return n;
+}
+
+const char *world_path(struct world *w, const char *below)
+{
+    snprintf(w->in->path, sizeof w->in->path, "%s/spool/%s", w->in->dir, below);
+    return w->in->path;
 }
 
 unsigned world_count(struct world *w, const char *folder)

@@ -60,6 +60,8 @@ void world_restart(struct world *);
 /* The courier dies with all it had. */
 void world_kill_courier(struct world *);
 
+/* The path of something in the spool, "cur/x.example": good until the next call. */
+const char *world_path(struct world *, const char *below);
 /* How many names there are below a folder of the spool ("cur", "hold/x.example", ...). */
 unsigned world_count(struct world *, const char *folder);
 /* The only name below the folder, parsed; fails the test otherwise. */
