@@ -330,6 +330,20 @@ int config_load(const char *path, struct config **config_r, struct err *e)
     return r;
 }
 
+int config_check_file(const char *path, struct buf *all, struct err *e)
+{
+    struct buf text = BUF_INIT(FILE_MAX + 1);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), wrong = -1;
+
+    if (fd == -1)
+        return err_sys(e, EX_NOINPUT, "open %s", path);
+    if (read_file(fd, path, &text, e) == 0)
+        wrong = (int)config_check(path, text.len == 0 ? "" : text.data, text.len, all);
+    (void)close(fd);
+    buf_fini(&text);
+    return wrong;
+}
+
 const char *config_file(const char *option, bool privileged)
 {
     const char *variable = privileged ? NULL : getenv("ABIDE_CONF");

@@ -76,6 +76,9 @@ void config_free(struct config *);
 /* All errors of the file, one line each, into BUF (for --check). Returns their number. */
 unsigned config_check(const char *name, const char *text, size_t len, struct buf *);
 
+/* The same for a file. -1: it cannot be read, or is not there (EX_NOINPUT). */
+int config_check_file(const char *path, struct buf *, struct err *);
+
 /* The file to read: OPTION (-C) or $ABIDE_CONF unless PRIVILEGED, else the
  * built-in path. */
 const char *config_file(const char *option, bool privileged);

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/config.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -23,18 +24,20 @@ struct options {
     enum keeper_mode mode;
     const char *file;
     bool named;                         /* somebody named that file: it has to be there */
+    bool check;
 };
 
 static const char *const mode_name[] = { [KEEPER_DAEMON] = "daemon", [KEEPER_ONCE] = "once", [KEEPER_UNTIL_EMPTY] = "until-empty" };
 
 static const char usage[] =
-    "usage: abided [-C FILE] [--once | --until-empty]\n"
+    "usage: abided [-C FILE] [--once | --until-empty | --check]\n"
     "\n"
     "Delivers what sendmail has put into the spool, and waits well. Stays in the\n"
     "foreground; SIGTERM ends it with nothing lost, SIGHUP reads the configuration anew.\n"
     "\n"
     "  --once         one pass, for cron: delivers what is due, then ends\n"
     "  --until-empty  ends when the spool is empty\n"
+    "  --check        reads the configuration, lists all mistakes, and ends\n"
     "  -C FILE        this configuration file\n"
     "  -V, --version  the version\n"
     "  --help         this\n"
@@ -43,9 +46,10 @@ static const char usage[] =
 
 static int parse(int argc, char **argv, struct options *o)
 {
-    enum { ONCE = 256, UNTIL_EMPTY, HELP };
+    enum { ONCE = 256, UNTIL_EMPTY, CHECK, HELP };
     static const struct option options[] = {
         { "once", no_argument, NULL, ONCE }, { "until-empty", no_argument, NULL, UNTIL_EMPTY },
+        { "check", no_argument, NULL, CHECK },
         { "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, HELP }, { 0 },
     };
     int c;
@@ -57,6 +61,9 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case UNTIL_EMPTY:
             o->mode = KEEPER_UNTIL_EMPTY;
+            break;
+        case CHECK:
+            o->check = true;
             break;
         case 'C':
             o->file = optarg;
@@ -101,6 +108,22 @@ static int complain(const struct err *err)
 {
     fprintf(stderr, "abided: %s\n", err->text);
     return err->class;
+}
+
+static int check(const char *file)
+{
+    struct buf all = BUF_INIT(1024 * 1024);
+    struct err err = { 0 };
+    int wrong = config_check_file(file, &all, &err);
+
+    if (wrong == -1)
+        return complain(&err);
+    if (wrong == 0)
+        printf("%s: no mistakes\n", file);
+    else
+        fputs(all.data, stdout);
+    buf_fini(&all);
+    return wrong == 0 ? EX_OK : EX_CONFIG;
 }
 
 static int work(const struct options *o)
@@ -154,5 +177,5 @@ int main(int argc, char **argv)
     }
     o.named = o.file != NULL || getenv("ABIDE_CONF") != NULL;
     o.file = config_file(o.file, false);
-    return work(&o);
+    return o.check ? check(o.file) : work(&o);
 }
