@@ -241,7 +241,7 @@ static int split_host(const struct config_key *key, const char *s, char host[HOS
 static int read_host(const struct config_key *key, const char *s, unsigned usual, char host[HOST_SIZE], unsigned *port_r,
     struct err *e)
 {
-    const char *port;
+    const char *port = "";
 
     if (split_host(key, s, host, &port, e) != 0)
         return -1;

@@ -11,9 +11,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/spool.h"
@@ -329,6 +331,7 @@ static void clear_item(struct listing *l)
         envelope_fini(&l->item.envelope);
         trail_fini(&l->item.trail);
     }
+    free(l->item.gone);
     memset(&l->item, 0, sizeof(l->item));
 }
 
@@ -367,6 +370,50 @@ static bool find_item(struct listing *l, size_t i, size_t end)
     return false;
 }
 
+/* A domain that is its directory's name as it stands; others are escaped, or A-labels. */
+static bool is_plain(const char *domain)
+{
+    size_t len = strspn(domain, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+
+    return len > 0 && domain[len] == '\0' && domain[0] != '.' && domain[len - 1] != '.';
+}
+
+static bool has_name(const struct listing *l, size_t i, size_t end, const char *domain)
+{
+    for (; i < end; i++)
+        if (strcasecmp(l->dir[l->entry[i].dir].name, domain) == 0)
+            return true;
+    return false;
+}
+
+/* Notes whose names are gone. What lies in new/ is perhaps being filed, and has not got all its names. */
+static void note_gone(struct listing *l, size_t i, size_t end)
+{
+    struct listing_item *item = &l->item;
+    const char *before = "";
+    bool gone = false;
+
+    for (size_t j = i; j < end; j++)
+        if (l->dir[l->entry[j].dir].name == NULL)
+            return;
+    item->gone = calloc(item->envelope.nrcpt, sizeof(*item->gone));
+    for (size_t r = 0; item->gone != NULL && r < item->envelope.nrcpt; r++) {
+        const char *domain = address_domain(item->envelope.rcpt[r]);
+
+        if (domain == NULL || !is_plain(domain))
+            continue;
+        if (strcmp(domain, before) != 0)        /* the usual case is one domain after the other */
+            gone = !has_name(l, i, end, domain);
+        before = domain;
+        item->gone[r] = gone;
+    }
+}
+
+bool listing_owes(const struct listing_item *item, size_t i)
+{
+    return (i >= item->trail.nrcpt || item->trail.rcpt[i].fate == FATE_OWED) && (item->gone == NULL || !item->gone[i]);
+}
+
 int listing_next(struct listing *l, const struct listing_item **item_r)
 {
     *item_r = NULL;
@@ -376,6 +423,8 @@ int listing_next(struct listing *l, const struct listing_item **item_r)
         clear_item(l);
         l->next = end;
         if (find_item(l, i, end)) {
+            if (l->item.readable)
+                note_gone(l, i, end);
             *item_r = &l->item;
             return 1;
         }

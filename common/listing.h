@@ -27,6 +27,7 @@ struct listing_item {
     bool readable;                      /* envelope and trail below are filled */
     struct envelope envelope;
     struct trail trail;
+    bool *gone;                         /* by recipient: no name of its domain is left; NULL: nothing is known of that */
 };
 
 /* Reads all names (sorted by ID, that is by age). DEAD: list dead/ instead. */
@@ -37,5 +38,9 @@ size_t listing_count(const struct listing *);
  * skipped. The item is the listing's until the next call. */
 int listing_next(struct listing *, const struct listing_item **item_r);
 void listing_free(struct listing *);
+
+/* Is recipient I of a readable item still owed? Where a transaction settles all
+ * that waits for a domain, the end of its name is the record, and no trail says more. */
+bool listing_owes(const struct listing_item *, size_t i);
 
 #endif

@@ -51,11 +51,8 @@ static void put_size(struct buf *out, uint64_t n)
 
 static void put_recipients(struct buf *out, const struct listing_item *item)
 {
-    for (size_t i = 0; i < item->envelope.nrcpt; i++) {
-        bool done = i < item->trail.nrcpt && item->trail.rcpt[i].fate != FATE_OWED;
-
-        (void)buf_printf(out, "        %c %s\n", done ? 'D' : ' ', item->envelope.rcpt[i]);
-    }
+    for (size_t i = 0; i < item->envelope.nrcpt; i++)
+        (void)buf_printf(out, "        %c %s\n", listing_owes(item, i) ? ' ' : 'D', item->envelope.rcpt[i]);
 }
 
 /* A sender that may not be known is not "<>", which would be a bounce. */

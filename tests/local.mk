@@ -15,6 +15,7 @@ unit_tests = \
 	%D%/unit/t_channel \
 	%D%/unit/t_clock \
 	%D%/unit/t_config \
+	%D%/unit/t_crash \
 	%D%/unit/t_dns \
 	%D%/unit/t_draft \
 	%D%/unit/t_envelope \
@@ -32,15 +33,18 @@ unit_tests = \
 	%D%/unit/t_options \
 	%D%/unit/t_plan \
 	%D%/unit/t_recipients \
+	%D%/unit/t_record \
 	%D%/unit/t_reply \
 	%D%/unit/t_rfc5322 \
 	%D%/unit/t_route \
 	%D%/unit/t_session \
 	%D%/unit/t_site \
 	%D%/unit/t_spool \
+	%D%/unit/t_stall \
 	%D%/unit/t_trail \
 	%D%/unit/t_utf8 \
 	%D%/unit/t_what \
+	%D%/unit/t_window \
 	%D%/unit/t_wire
 
 form_tests = \
@@ -50,8 +54,16 @@ form_tests = \
 	%D%/shape.sh
 
 system_tests = \
+	%D%/system/bigqueue.py \
 	%D%/system/bounce.py \
+	%D%/system/busy421.py \
+	%D%/system/daemon.py \
+	%D%/system/fates.py \
+	%D%/system/killstorm.py \
+	%D%/system/mx_routing.py \
 	%D%/system/queue.py \
+	%D%/system/real_peers.py \
+	%D%/system/seventytwo.py \
 	%D%/system/submit.py \
 	%D%/system/submit_hostile.py
 
@@ -63,6 +75,7 @@ check_PROGRAMS += %D%/system/courier_drive
 
 # What the tests and the demo read or call.
 test_data = \
+	%D%/README.md \
 	%D%/corpus/replies.tsv \
 	%D%/corpus/wordings.tsv \
 	%D%/demo/demo \

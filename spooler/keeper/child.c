@@ -136,6 +136,14 @@ void child_lost(struct keeper *k, const char *why)
         (long long)((k->courier_at.ms - k->now.mono.ms) / 1000));
 }
 
+void child_close(struct keeper *k)
+{
+    channel_free(k->channel);
+    k->channel = NULL;
+    take_back(k);
+    ring_orphan(k);
+}
+
 void child_listen(struct keeper *k)
 {
     const struct wire_msg *m;

@@ -22,6 +22,8 @@ void child_lost(struct keeper *, const char *why);
 void child_rest(struct keeper *);
 /* A changed resolv.conf: the next one knows it, so an idle one goes. Once a minute. */
 void child_watch(struct keeper *);
+/* The end of all: what it told of unfinished transactions is recorded. */
+void child_close(struct keeper *);
 /* New work is refused; final phases may end. */
 void child_finish(struct keeper *);
 /* Tells it the configuration (anew). */

@@ -4,6 +4,7 @@
 #ifndef ABIDE_KEEPER_CONTEXT_H
 #define ABIDE_KEEPER_CONTEXT_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -32,6 +33,7 @@ struct keeper {
     struct flights *flights;
     struct channel *channel;            /* NULL: no courier */
     struct now now;                     /* of this step */
+    int64_t wall_ahead;                 /* of the boot clock, ms: changes when the clock is set */
     char boot[CLOCK_BOOT_SIZE];
     uint32_t random;                    /* state of keeper_random() */
     uint32_t mark;                      /* see struct domain */
@@ -40,6 +42,8 @@ struct keeper {
     bool leaving;                       /* its work is done, wake is closed, one more look */
     bool left;
     bool look_new;                      /* new/ is to be read */
+    DIR *new_pass;                      /* ... and is being read */
+    unsigned new_stuck;                 /* what that pass could not file */
     struct mono new_at;                 /* ... at the latest then */
     struct mono courier_at;             /* no new courier before */
     unsigned courier_deaths;            /* in a row, without a success */

@@ -10,14 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/err.h"
 #include "spooler/keeper/child.h"
 #include "spooler/keeper/context.h"
 #include "spooler/keeper/dispatch.h"
+#include "spooler/keeper/filing.h"
 #include "spooler/keeper/flight.h"
 #include "spooler/keeper/outcome.h"
 #include "spooler/keeper/ring.h"
 #include "spooler/policy/plan.h"
+#include "spooler/policy/route.h"
 #include "spooler/policy/site.h"
 
 enum {
@@ -64,12 +67,13 @@ static int64_t earliest_at(const struct message *m, const struct domain *d)
 
 /* Does somebody wish this name to be tried although its recipients wait? A forced
  * run took it early, or the administrator moved it to a DUE earlier than all theirs.
- * (A DUE from before the last try is no wish: the crash came before the rename.) */
+ * (A DUE from before the last try is no wish: the crash came before the rename;
+ * but for a try in the future, whose clock was wrong.) */
 static bool wished(const struct keeper *k, const struct message *m, const struct trail_rcpt *r, int64_t earliest)
 {
     if (m->name.due > keeper_seconds(k))
         return r->last.ms == 0 || r->last.ms / 1000 + FORCED_GAP_S <= keeper_seconds(k);
-    return earliest > m->name.due && m->name.due > r->last.ms / 1000;
+    return earliest > m->name.due && (m->name.due > r->last.ms / 1000 || r->last.ms / 1000 > keeper_seconds(k));
 }
 
 static void sort_one(struct keeper *k, const struct message *m, size_t i, int64_t earliest, const struct plan_site_word *word, struct sorted *s)
@@ -198,7 +202,7 @@ static bool open_next(struct keeper *k, struct domain *d, struct message *m)
     while (window_take(d->window, &name)) {
         if (flight_of(k, &name.id, d))
             continue;
-        if (record_stuck(k->record, &name.id)) {
+        if (record_stuck(k->record, &name.id) || filing_has(k, &name.id)) {
             queue_retry(k->queue, d, keeper_seconds(k) + 60);
             continue;
         }
@@ -239,25 +243,49 @@ static void gather(struct keeper *k, struct flight *f, const struct plan_site_wo
     }
 }
 
-static bool hand_out(struct keeper *k, struct flight *f, struct sorted *s)
+/* As servers know it; a new string in *made_r where that is not ADDRESS itself. NULL: out of memory. */
+static const char *spell(const char *address, char **made_r)
 {
-    const char *rcpt[WIRE_RCPT_MAX];
+    char out[ADDRESS_MAX];
+
+    *made_r = NULL;
+    return route_address(address, out, sizeof out) ? *made_r = strdup(out) : address;
+}
+
+static bool send_off(struct keeper *k, struct flight *f, const char *sender, const char **rcpt)
+{
     const struct envelope *e = &f->msg.envelope;
     struct wire_msg w = { .kind = WIRE_SEND };
     int fd = f->msg.fd;
 
-    for (size_t i = 0; i < s->nnow; i++) {
-        f->rcpt[i] = s->now[i];
-        rcpt[i] = e->rcpt[s->now[i]];
-    }
-    f->nrcpt = (unsigned)s->nnow;
-    f->sent = k->now.mono;
-    f->sent_wall = k->now.wall;
-    w.u.send = (struct wire_send){ .conn = f->conn->number, .flight = f->number, .sender = e->sender, .message_at = e->message_at,
+    w.u.send = (struct wire_send){ .conn = f->conn->number, .flight = f->number, .sender = sender, .message_at = e->message_at,
         .disk_bytes = e->size.disk_bytes, .wire_bytes = e->size.wire_bytes, .longest_line = e->size.longest_line,
         .eight_bit = e->size.eight_bit, .say = e->say, .nrcpt = f->nrcpt, .rcpt = rcpt };
     f->msg.fd = -1;                     /* the channel's from here on */
     return child_send(k, &w, fd);
+}
+
+static bool hand_out(struct keeper *k, struct flight *f, struct sorted *s)
+{
+    const struct envelope *e = &f->msg.envelope;
+    const char *rcpt[WIRE_RCPT_MAX], *sender;
+    char *made[WIRE_RCPT_MAX + 1];
+    bool ok;
+
+    sender = spell(e->sender, &made[s->nnow]);
+    ok = sender != NULL;
+    for (size_t i = 0; i < s->nnow; i++) {
+        f->rcpt[i] = s->now[i];
+        rcpt[i] = spell(e->rcpt[s->now[i]], &made[i]);
+        ok = ok && rcpt[i] != NULL;
+    }
+    f->nrcpt = (unsigned)s->nnow;
+    f->sent = k->now.mono;
+    f->sent_wall = k->now.wall;
+    ok = ok && send_off(k, f, sender, rcpt);
+    for (size_t i = 0; i <= s->nnow; i++)
+        free(made[i]);
+    return ok;
 }
 
 static bool take_off(struct keeper *k, struct conn *c, struct domain *d, struct flight *f, struct sorted *s, const struct plan_site_word *word)
@@ -303,6 +331,7 @@ static int try_domain(struct keeper *k, struct conn *c, struct domain *d)
     size_t most = site_transaction_rcpts(c->hop->ring->site);
     bool sent;
 
+    word.paused = false;                /* we are in: what waits for the site waits no longer */
     if (f == NULL || !open_next(k, d, &f->msg)) {
         flight_free(k, f);
         return 0;
@@ -403,12 +432,14 @@ void dispatch_attend(struct keeper *k, struct domain *d)
     struct message m;
     struct qname name;
 
+    if (d->hop == NULL)                 /* its site's word counts, also for what nobody has tried in this run */
+        (void)ring_route(k, d);
     for (unsigned looks = 0; looks < LOOKS; looks++) {
         if (!queue_attend(k->queue, d, keeper_seconds(k), &name)) {
             queue_touch(k->queue, d);   /* its timer is set anew */
             return;
         }
-        if (flight_of(k, &name.id, d) || record_stuck(k->record, &name.id) || message_open(k, d, &name, &m, NULL) == -1)
+        if (flight_of(k, &name.id, d) || record_stuck(k->record, &name.id) || filing_has(k, &name.id) || message_open(k, d, &name, &m, NULL) == -1)
             continue;
         attend_one(k, d, &m);
         message_close(&m);

@@ -110,30 +110,65 @@ static int item_read(struct keeper *k, const char *name, struct item *it)
 
 /* ---- linking --------------------------------------------------------------------- */
 
-/* The fallback where a hard link is impossible (EPERM, EMLINK, EXDEV): a copy,
- * with its owner in the envelope. */
-static int copy(struct keeper *k, const struct item *it, const char *path, struct err *err)
+static int write_all(int fd, const char *p, size_t len)
 {
-    int from = openat(spool_fd(k->spool, SPOOL_NEW, NULL), it->id.s, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    int to = openat(spool_fd(k->spool, SPOOL_CUR, NULL), path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0660);
-    char block[65536];
-    ssize_t n = from == -1 || to == -1 ? -1 : 1;
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
 
-    while (n > 0 && (n = read(from, block, sizeof block)) > 0)
-        if (write(to, block, (size_t)n) != n)
-            n = -1;
-    if (n == 0 && fsync(to) == -1)
-        n = -1;
-    if (n == -1) {
-        err_sys(err, EX_IOERR, "copy %s to cur/%s", it->id.s, path);
-        if (to != -1)
-            unlinkat(spool_fd(k->spool, SPOOL_CUR, NULL), path, 0);
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -1;
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* The envelope as it was understood, its owner in it; then the message's bytes. */
+static int write_copy(const struct item *it, int from, int to)
+{
+    struct buf head = BUF_INIT(ENVELOPE_HEAD_MAX);
+    off_t at = (off_t)it->envelope.message_at;
+    char block[65536];
+    ssize_t n = 1;
+    int rc = envelope_print(&it->envelope, &head, NULL) == 0 ? write_all(to, head.data, head.len) : -1;
+
+    for (; rc == 0 && (n = pread(from, block, sizeof block, at)) > 0; at += n)
+        rc = write_all(to, block, (size_t)n);
+    buf_fini(&head);
+    return rc == 0 && n == 0 ? fsync(to) : -1;
+}
+
+/* The fallback where a hard link is impossible (EPERM, EMLINK, EXDEV). Whole or
+ * not at all: under a name that is none, then renamed. Its group may not write:
+ * by that outcome knows a copy, whose number of links tells nothing. */
+static int copy(struct keeper *k, const struct item *it, const struct domain *d, const char *path, struct err *err)
+{
+    int cur = spool_fd(k->spool, SPOOL_CUR, NULL), rc = -1;
+    int from = openat(spool_fd(k->spool, SPOOL_NEW, NULL), it->id.s, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), to;
+    char hidden[QUEUE_PATH_SIZE];
+
+    snprintf(hidden, sizeof hidden, "%s/.%s", d->dir, it->id.s);
+    unlinkat(cur, hidden, 0);           /* of a copy that a crash cut off */
+    to = openat(cur, hidden, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+    if (from != -1 && to != -1)
+        rc = write_copy(it, from, to);
+    if (to != -1 && close(to) == -1)
+        rc = -1;
+    if (rc == -1 || renameat(cur, hidden, cur, path) == -1) {
+        rc = err_sys(err, EX_IOERR, "copy %s to cur/%s", it->id.s, path);
+        unlinkat(cur, hidden, 0);
     }
     if (from != -1)
         close(from);
-    if (to != -1 && close(to) == -1)
-        n = -1;
-    return n == 0 ? 0 : -1;
+    return rc;
+}
+
+/* The one way without a link; never onto a name that is there: no ID is used twice. */
+static bool by_rename(const struct item *it)
+{
+    return it->ndomain == 1 && it->links == 1 && it->nbad == 0;
 }
 
 static int link_one(struct keeper *k, const struct item *it, struct domain *d, struct err *err)
@@ -144,7 +179,7 @@ static int link_one(struct keeper *k, const struct item *it, struct domain *d, s
     if (linkat(spool_fd(k->spool, SPOOL_NEW, NULL), it->id.s, spool_fd(k->spool, SPOOL_CUR, NULL), path, 0) == 0 || errno == EEXIST)
         return 0;
     if (errno == EPERM || errno == EMLINK || errno == EXDEV)
-        return copy(k, it, path, err);
+        return copy(k, it, d, path, err);
     return err_sys(err, EX_IOERR, "link %s to cur/%s", it->id.s, path);
 }
 
@@ -162,6 +197,10 @@ static int rename_one(struct keeper *k, struct item *it, struct err *err)
     char path[QUEUE_PATH_SIZE];
 
     queue_path(it->domain[0], &it->name, path);
+    if (faccessat(spool_fd(k->spool, SPOOL_CUR, NULL), path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        bury_new(k, it->id.s, "its ID is another's");
+        return err_set(err, EX_NOINPUT, "new/%s: its ID is another's", it->id.s);
+    }
     if (renameat(spool_fd(k->spool, SPOOL_NEW, NULL), it->id.s, spool_fd(k->spool, SPOOL_CUR, NULL), path) == -1)
         return err_sys(err, errno == ENOENT ? EX_NOINPUT : EX_IOERR, "rename new/%s to cur/%s", it->id.s, path);
     return 0;
@@ -241,7 +280,7 @@ static void place(struct keeper *k, struct item *items, size_t n)
 
         if (it->failed || it->ndomain == 0)
             continue;
-        if ((it->ndomain == 1 && it->links == 1 ? rename_one : link_all)(k, it, &err) == -1)
+        if ((by_rename(it) ? rename_one : link_all)(k, it, &err) == -1)
             log_failure(k, it, &err);
     }
 }
@@ -255,7 +294,7 @@ static void sync_links(struct keeper *k, struct item *items, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct item *it = &items[i];
 
-        for (size_t j = 0; j < it->ndomain && !it->failed && (it->ndomain > 1 || it->links > 1); j++) {
+        for (size_t j = 0; j < it->ndomain && !it->failed && !by_rename(it); j++) {
             if (it->domain[j]->mark == k->mark)
                 continue;
             it->domain[j]->mark = k->mark;
@@ -267,16 +306,21 @@ static void sync_links(struct keeper *k, struct item *items, size_t n)
 
 static void leave_new(struct keeper *k, struct item *it)
 {
-    int new = spool_fd(k->spool, SPOOL_NEW, NULL), dead = spool_fd(k->spool, SPOOL_DEAD, NULL);
+    int new = spool_fd(k->spool, SPOOL_NEW, NULL), dead = spool_fd(k->spool, SPOOL_DEAD, NULL), rc = 0;
+    struct err err = { 0 };
 
     if (it->nbad > 0 && reject(k, it) == -1) {
         it->failed = true;
         return;
     }
     if (it->ndomain == 0 && it->envelope.sender[0] == '\0')
-        renameat(new, it->id.s, dead, it->id.s);        /* a report nobody can have */
-    else if (it->ndomain != 1 || it->links > 1)
-        unlinkat(new, it->id.s, 0);
+        rc = renameat(new, it->id.s, dead, it->id.s);   /* a report nobody can have */
+    else if (!by_rename(it))
+        rc = unlinkat(new, it->id.s, 0);
+    if (rc == -1 && errno != ENOENT) {
+        err_sys(&err, EX_IOERR, "remove new/%s", it->id.s);
+        log_failure(k, it, &err);
+    }
     record_left(k->record, SPOOL_NEW, "");
 }
 
@@ -302,32 +346,55 @@ static void file_batch(struct keeper *k, struct item *items, size_t n)
             leave_new(k, &items[i]);
         if (!items[i].failed)
             announce(k, &items[i]);
+        k->new_stuck += items[i].failed;
         item_fini(&items[i]);
     }
 }
 
-bool filing_take(struct keeper *k)
+bool filing_asked(const struct keeper *k)
+{
+    return k->look_new || k->new_pass != NULL;
+}
+
+bool filing_has(struct keeper *k, const struct msgid *id)
+{
+    return faccessat(spool_fd(k->spool, SPOOL_NEW, NULL), id->s, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool pass_begin(struct keeper *k)
+{
+    struct err err = { 0 };
+
+    if (k->new_pass == NULL) {
+        k->new_stuck = 0;
+        if ((k->new_pass = spool_list(k->spool, SPOOL_NEW, NULL, &err)) == NULL)
+            log_line(k->log, LEVEL_ERROR, "new/ cannot be read now: %s", err.text);
+    }
+    return k->new_pass != NULL;
+}
+
+void filing_take(struct keeper *k)
 {
     struct item *items = calloc(BATCH, sizeof *items);
-    struct err err = { 0 };
-    DIR *dir = spool_list(k->spool, SPOOL_NEW, NULL, &err);
-    struct dirent *e;
+    struct dirent *e = NULL;
     size_t n = 0;
 
-    if (items == NULL || dir == NULL) {
-        log_line(k->log, LEVEL_ERROR, "new/ cannot be read now: %s", dir == NULL ? err.text : "out of memory");
-        if (dir != NULL)
-            closedir(dir);
+    if (items == NULL || !pass_begin(k)) {
         free(items);
-        return false;
+        return;
     }
-    while (n < BATCH && (e = readdir(dir)) != NULL)
-        if (msgid_valid(e->d_name) && item_read(k, e->d_name, &items[n]) == 1)
-            n++;
-    closedir(dir);
+    while (n < BATCH && (e = readdir(k->new_pass)) != NULL) {
+        int rc = msgid_valid(e->d_name) ? item_read(k, e->d_name, &items[n]) : 0;
+
+        n += rc == 1;
+        k->new_stuck += rc == -1;
+    }
+    if (e == NULL) {
+        closedir(k->new_pass);
+        k->new_pass = NULL;
+    }
     file_batch(k, items, n);
     free(items);
-    return n == BATCH;
 }
 
 /* ---- release, sweep -------------------------------------------------------------------- */

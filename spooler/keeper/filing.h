@@ -5,9 +5,16 @@
 #include <stdbool.h>
 
 struct keeper;
+struct msgid;
 
-/* Files what lies in new/, a bounded number a call. True: there is more. */
-bool filing_take(struct keeper *);
+/* Files what lies in new/, a bounded number a call, in passes over it: what could
+ * not be filed is for the next one. */
+void filing_take(struct keeper *);
+/* A pass is wanted or under way. */
+bool filing_asked(const struct keeper *);
+/* Is this ID still in new/? Then nobody may act on its names in the queue: it is
+ * between its two homes. */
+bool filing_has(struct keeper *, const struct msgid *);
 
 /* Held local mail whose way is open now (a changed configuration) goes back
  * into the queue. */

@@ -12,7 +12,7 @@
 #include "spooler/keeper/flight.h"
 #include "spooler/policy/route.h"
 
-enum { BUCKETS = 512, CUTS = 1024, TRAIL_MAX = 4 * 1024 * 1024 };
+enum { BUCKETS = 512, CUTS = 1024 };
 
 LIST_HEAD(flight_list, flight);
 
@@ -82,7 +82,7 @@ static int find_domains(struct keeper *k, struct message *m, struct err *err)
 
 static int read_trail(struct keeper *k, struct message *m, struct err *err)
 {
-    struct buf lines = BUF_INIT(TRAIL_MAX);
+    struct buf lines = BUF_INIT(SPOOL_TRAIL_MAX);
     int rc = spool_read_trail(k->spool, &m->name.id, m->envelope.uid, &lines, err);
 
     m->has_trail = lines.len > 0;

@@ -27,6 +27,7 @@ enum {
     MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS,
     HINTS_MS = 5 * 1000,
     ONCE_MS = 50 * MINUTE_MS,           /* --once hands out nothing new after */
+    JUMP_MS = MINUTE_MS,                /* a clock that runs off so far at once was set */
     STAY_S = 60,                        /* --once stays while something is due within */
     STOP_MS = 10 * 1000
 };
@@ -100,6 +101,7 @@ struct keeper *keeper_new(const struct keeper_options *opt, struct config *confi
     k->spool = opt->spool;
     k->log = opt->log;
     k->now = now;
+    k->wall_ahead = now.wall.ms - now.mono.ms;
     k->random = opt->random != 0 ? opt->random : 1;
     k->wake_fd = -1;
     if (parts(k, err) == -1 || wake_open(k, err) == -1 || queue_start(k->queue, err) == -1) {
@@ -130,6 +132,8 @@ void keeper_free(struct keeper *k)
     config_free(k->config);
     if (k->wake_fd != -1)
         close(k->wake_fd);
+    if (k->new_pass != NULL)
+        closedir(k->new_pass);
     free(k);
 }
 
@@ -158,7 +162,7 @@ static void look(struct keeper *k, struct domain *d)
     if (ready == 0) {
         if (d->query == 0)
             ring_leave(k, d);
-        queue_tidy(k->queue, d, false);
+        queue_tidy(k->queue, d, false, keeper_seconds(k));
         return;
     }
     switch (ring_route(k, d)) {
@@ -201,7 +205,7 @@ static void housekeep(struct keeper *k)
     k->sweep_at.ms = k->now.mono.ms + HOUR_MS;
     filing_sweep(k);
     for (struct domain *d = queue_first(k->queue); d != NULL; d = queue_after(d))
-        queue_tidy(k->queue, d, true);
+        queue_tidy(k->queue, d, true, keeper_seconds(k));
     hints_save(k, true);
 }
 
@@ -209,12 +213,13 @@ static void take_new(struct keeper *k)
 {
     if (k->new_at.ms <= k->now.mono.ms)
         k->look_new = true;             /* in case a wake was lost */
-    if (!k->look_new || keeper_resting(k) || k->config == NULL)
+    if (!filing_asked(k) || keeper_resting(k) || k->config == NULL)
         return;
-    k->look_new = false;
-    k->new_at.ms = k->now.mono.ms + k->config->queue_run_ms;
-    if (filing_take(k))
-        k->look_new = true;
+    if (k->new_pass == NULL) {
+        k->look_new = false;
+        k->new_at.ms = k->now.mono.ms + k->config->queue_run_ms;
+    }
+    filing_take(k);
 }
 
 static bool due_soon(const struct keeper *k)
@@ -231,9 +236,9 @@ static bool work_done(const struct keeper *k)
         return false;
     if (k->config == NULL || (k->opt.mode == KEEPER_ONCE && k->leave_at.ms <= k->now.mono.ms))
         return true;
-    if (k->look_new || ring_asking(k))
+    if (filing_asked(k) || ring_asking(k))
         return false;
-    return k->opt.mode == KEEPER_ONCE ? !due_soon(k) : queue_empty(k->queue);
+    return k->opt.mode == KEEPER_ONCE ? !due_soon(k) : k->new_stuck == 0 && queue_empty(k->queue);
 }
 
 /* The order of leaving: close wake, look once more, then go; whoever finds no
@@ -242,6 +247,8 @@ static void leave(struct keeper *k)
 {
     struct err err = { 0 };
 
+    if (k->leaving && queue_next(k->queue) == 0)
+        return;                         /* that look takes more than one step */
     if (!work_done(k)) {
         if (k->leaving && wake_open(k, &err) == -1)
             log_line(k->log, LEVEL_ERROR, "%s", err.text);
@@ -258,11 +265,24 @@ static void leave(struct keeper *k)
     }
 }
 
+/* Ages follow the boot clock; due times were names by the clock that is wrong now. */
+static void notice_jump(struct keeper *k)
+{
+    int64_t ahead = k->now.wall.ms - k->now.mono.ms, jump = ahead - k->wall_ahead;
+
+    k->wall_ahead = ahead;
+    if (jump > -JUMP_MS && jump < JUMP_MS)
+        return;
+    log_line(k->log, LEVEL_WARN, "the clock was set by %lld s", (long long)(jump / 1000));
+    queue_clock_set(k->queue);
+}
+
 void keeper_step(struct keeper *k, struct now now)
 {
     k->now = now;
     log_time(k->log, now.wall);
     record_time(k->record, now.mono);
+    notice_jump(k);
     child_listen(k);
     if (k->wake_fd != -1)
         wake_read(k);
@@ -313,7 +333,7 @@ struct mono keeper_next(const struct keeper *k)
     if (k->stopping)
         earlier(&next, k->stop_at.ms);
     else if (!keeper_resting(k) && k->config != NULL) {
-        earlier(&next, k->look_new ? k->now.mono.ms : k->new_at.ms);
+        earlier(&next, filing_asked(k) ? k->now.mono.ms : k->new_at.ms);
         earlier(&next, from_wall(k, queue_next(k->queue)));
     }
     earlier(&next, when_served(k));
@@ -355,6 +375,7 @@ bool keeper_done(const struct keeper *k)
 
 void keeper_close(struct keeper *k)
 {
+    child_close(k);
     record_flush(k->record, true);
     hints_save(k, true);
 }

@@ -193,7 +193,8 @@ static bool last_name(struct keeper *k, const struct message *m, const struct do
     if (m->ndomain <= 1)
         return true;
     queue_path(d, &m->name, path);
-    return dir != -1 && fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1;
+    /* A copy (see filing) has no sisters to be counted: its trail is swept one day. */
+    return dir != -1 && fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1 && (st.st_mode & S_IWGRP) != 0;
 }
 
 static int take_away(struct keeper *k, const struct domain *d, enum spool_dir where, const struct qname *name, bool bury, struct err *err)
@@ -244,6 +245,16 @@ static bool to_be_kept(const struct message *m, const struct domain *d)
     return false;
 }
 
+/* Failures nobody could be told of: they are tried again, what else happened stands. */
+static void postpone(const struct keeper *k, const struct message *m, struct change *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (c[i].to.fate == FATE_FAILED) {
+            c[i].to = m->trail.rcpt[c[i].index];
+            c[i].to.due = keeper_seconds(k) + RETRY_S;
+        }
+}
+
 /* ---- all of it --------------------------------------------------------------------- */
 
 /* The lines that must outlive this moment: of recipients whose domain still owes
@@ -268,16 +279,13 @@ static bool write_trail(struct keeper *k, struct message *m, const struct change
 }
 
 void outcome_settle(struct keeper *k, struct message *m, struct domain *const *domain, size_t ndomain,
-    const struct speaker *by, const struct change *c, size_t n)
+    const struct speaker *by, struct change *c, size_t n)
 {
     bool complete = false;
 
+    if (report(k, m, domain[0], by, c, n) == -1)
+        postpone(k, m, c, n);
     log_changes(k, m, by, c, n);
-    if (report(k, m, domain[0], by, c, n) == -1) {
-        for (size_t i = 0; i < ndomain; i++)
-            queue_retry(k->queue, domain[i], keeper_seconds(k) + RETRY_S);
-        return;
-    }
     for (size_t i = 0; i < n; i++)
         m->trail.rcpt[c[i].index] = c[i].to;
     write_trail(k, m, c, n);
@@ -431,6 +439,14 @@ static void judge_one(struct keeper *k, struct flight *f, struct result *r, unsi
         failed(k, f, r, i, &v, t, words);
     else if (!(judge_blames_site(&v) || v.cause == CAUSE_TOO_MANY_RECIPIENTS) || !spared(k, f, r))
         defer(k, f, r, i, &v, words, true);
+}
+
+bool outcome_all_told(const struct flight *f)
+{
+    for (unsigned i = 0; i < f->nrcpt; i++)
+        if (!f->told[i].told)
+            return false;
+    return true;
 }
 
 static bool told_by(const struct flight *f)

@@ -17,6 +17,8 @@ struct message;
 
 /* One recipient was answered: remembered in the flight. */
 void outcome_told(struct keeper *, struct flight *, const struct wire_rcpt *);
+/* Has every recipient had an answer? */
+bool outcome_all_told(const struct flight *);
 /* The flight is over: everything is decided and recorded; it is freed. */
 void outcome_done(struct keeper *, struct flight *, enum wire_ended);
 
@@ -34,7 +36,7 @@ struct speaker { const char *router, *host, *address; };
 /* Records CHANGES of MSG as it waits in the DOMAINS (equal names in all): log,
  * bounce, trail, names. */
 void outcome_settle(struct keeper *, struct message *, struct domain *const *domain, size_t ndomain,
-    const struct speaker *, const struct change *, size_t n);
+    const struct speaker *, struct change *, size_t n);
 
 /* It goes to hold/ and is shown. LETTER's cause says why it is there. */
 void outcome_hold(struct keeper *, struct message *, struct domain *, enum cause, const char *why);

@@ -18,7 +18,8 @@
 enum {
     PASS_NAMES = 2000,                  /* names read of one directory in one step */
     ATTEND_GAP = 60,                    /* seconds between two walks for what is old */
-    LARGE_DIR = 1024 * 1024             /* bytes of a directory worth making anew */
+    LARGE_DIR = 256 * 1024,             /* bytes of a directory worth making anew */
+    TIDY_GAP = 5                        /* seconds between two attempts at that: its last names are in the air */
 };
 
 RB_HEAD(timers, domain);
@@ -134,7 +135,7 @@ static struct domain *make_domain(struct queue *q, const char *name, const char 
         return NULL;
     }
     strlcpy(d->dir, dir, sizeof d->dir);
-    d->oldest = d->unwarned = d->timer = WINDOW_NEVER;
+    d->oldest = d->unwarned = d->timer = d->retry_at = WINDOW_NEVER;
     RB_INSERT(names, &q->names, d);
     q->count++;
     return d;
@@ -185,7 +186,8 @@ int queue_start(struct queue *q, struct err *err)
     if (rc == 0 && errno != 0)
         rc = err_sys(err, EX_IOERR, "read %s/cur", spool_path(q->opt.spool));
     closedir(dir);
-    return rc;
+    /* Who made the last of them may have been killed before he could sync it. */
+    return rc == 0 ? queue_sync(q, NULL, err) : rc;
 }
 
 size_t queue_domains(const struct queue *q)
@@ -239,12 +241,12 @@ bool queue_soon(const struct queue *q, int64_t by)
     if (!TAILQ_EMPTY(&q->due))
         return true;
     for (; d != NULL && d->timer <= by; d = RB_NEXT(timers, NULL, (struct domain *)d))
-        if (d->need_pass || window_next(d->window) <= by)
+        if (d->need_pass || d->retry_at <= by || window_next(d->window) <= by)
             return true;
     return false;
 }
 
-static void see(const struct queue *q, struct domain *d, struct qname *name, int64_t now)
+static void see(struct domain *d, const struct qname *name)
 {
     int64_t born = msgid_seconds(&name->id);
 
@@ -256,8 +258,25 @@ static void see(const struct queue *q, struct domain *d, struct qname *name, int
         d->unwarned = born;
     if (born > d->warned && born < d->pass_unwarned)
         d->pass_unwarned = born;
-    if (name->due > now + q->times.longest)     /* some clock was wrong; spread over ten minutes */
-        name->due = now + 1 + (born & 0x1ff);
+}
+
+/* A DUE that no rule could have made: some clock was wrong. It is pulled in,
+ * spread over ten minutes. False: the name is gone, or stays as it was. */
+static bool pull_in(struct queue *q, struct domain *d, struct qname *name, int64_t now)
+{
+    struct qname to = *name;
+    struct err err = { 0 };
+
+    if (name->due <= now + q->times.longest)
+        return true;
+    to.due = now + 1 + (msgid_seconds(&name->id) & 0x1ff);
+    if (queue_rename(q, d, SPOOL_CUR, name, SPOOL_CUR, &to, &err) == -1) {
+        if (err.class != EX_NOINPUT)
+            queue_retry(q, d, now + 60);
+        return false;
+    }
+    *name = to;
+    return true;
 }
 
 void queue_add(struct queue *q, struct domain *d, const struct qname *name, int64_t now)
@@ -265,7 +284,9 @@ void queue_add(struct queue *q, struct domain *d, const struct qname *name, int6
     struct qname seen = *name;
     bool idle = window_ready(d->window) == 0;
 
-    see(q, d, &seen, now);
+    see(d, &seen);
+    if (!pull_in(q, d, &seen, now))
+        return;
     window_add(d->window, &seen, now);
     if (idle || window_next(d->window) < d->timer)
         queue_touch(q, d);
@@ -273,6 +294,8 @@ void queue_add(struct queue *q, struct domain *d, const struct qname *name, int6
 
 void queue_rescan(struct queue *q, struct domain *d, bool forced)
 {
+    if (forced && d->forced)            /* however often it is asked for, it must come to its end */
+        return;
     if (d->pass != NULL) {
         closedir(d->pass);
         d->pass = NULL;
@@ -289,6 +312,18 @@ void queue_rescan_all(struct queue *q, bool forced)
 
     RB_FOREACH(d, names, &q->names)
         queue_rescan(q, d, forced);
+}
+
+void queue_clock_set(struct queue *q)
+{
+    struct domain *d;
+
+    RB_FOREACH(d, names, &q->names) {
+        d->attend_at = d->warned = 0;
+        if (d->route_until != WINDOW_NEVER)
+            d->route_until = 0;
+    }
+    queue_rescan_all(q, false);
 }
 
 void queue_changed(struct queue *q, const char *dir)
@@ -313,15 +348,24 @@ static int pass_begin(struct queue *q, struct domain *d, struct err *err)
     if ((d->pass = spool_list(q->opt.spool, SPOOL_CUR, d->dir, &why)) != NULL)
         return 0;
     d->need_pass = why.sys != ENOENT;
-    if (!d->need_pass)
+    if (!d->need_pass) {
+        d->forced = false;
         d->oldest = d->unwarned = WINDOW_NEVER;
-    else if (err != NULL)
+    } else if (err != NULL)
         *err = why;
     return d->need_pass ? -1 : 0;
 }
 
+static bool is_large(const struct stat *st)
+{
+    return st->st_size >= LARGE_DIR;
+}
+
 static void pass_end(struct domain *d)
 {
+    struct stat st;
+
+    d->large = fstat(dirfd(d->pass), &st) == 0 && is_large(&st);
     closedir(d->pass);
     d->pass = NULL;
     d->forced = false;
@@ -351,9 +395,10 @@ static int pass_on(struct queue *q, struct domain *d, int64_t now, struct err *e
         }
         if (!qname_parse(e->d_name, &name))
             continue;
-        see(q, d, &name, now);
-        window_add(d->window, &name, d->forced ? WINDOW_NEVER : now);
         left--;
+        see(d, &name);
+        if (pull_in(q, d, &name, now))
+            window_add(d->window, &name, d->forced ? WINDOW_NEVER : now);
     }
     return 0;
 }
@@ -377,7 +422,8 @@ bool queue_attention(const struct queue *q, const struct domain *d, int64_t now)
 
 void queue_retry(struct queue *q, struct domain *d, int64_t when)
 {
-    d->need_pass = true;
+    if (when < d->retry_at)
+        d->retry_at = when;
     if (when < d->timer)
         set_timer(q, d, when);
 }
@@ -432,6 +478,10 @@ size_t queue_look(struct queue *q, struct domain *d, int64_t now, struct err *er
     int64_t next;
     int rc = 0;
 
+    if (d->retry_at <= now) {
+        d->retry_at = WINDOW_NEVER;
+        d->need_pass = true;
+    }
     window_turn(d->window, now);
     if (d->pass == NULL && (d->need_pass || window_wants_pass(d->window, now)))
         rc = pass_begin(q, d, err);
@@ -442,17 +492,21 @@ size_t queue_look(struct queue *q, struct domain *d, int64_t now, struct err *er
         next = now + 60;                /* a directory that cannot be read is asked again, not taken for empty */
     else if (next <= now && (d->pass != NULL || window_ready(d->window) > 0))
         next = WINDOW_NEVER;            /* whoever takes names from the window looks again */
-    if (d->pass == NULL && d->attend == NULL && attention_at(q, d) < next)
+    if (d->retry_at < next)
+        next = d->retry_at;
+    if (d->attend == NULL && attention_at(q, d) < next)
         next = attention_at(q, d);
     set_timer(q, d, next);
-    if (d->pass != NULL && !window_full(d->window))
+    if (rc == 0 && (d->pass != NULL ? !window_full(d->window) : d->need_pass))
         queue_touch(q, d);
     return window_ready(d->window);
 }
 
 bool queue_hungry(const struct domain *d, int64_t now)
 {
-    return d->pass != NULL ? window_ready(d->window) <= WINDOW_READY / 2 : window_wants_pass(d->window, now) || window_next(d->window) <= now;
+    if (d->pass != NULL)
+        return window_ready(d->window) <= WINDOW_READY / 2;
+    return window_wants_pass(d->window, now) || window_next(d->window) <= now || (d->large && window_ready(d->window) == 0);
 }
 
 /* ---- acts ------------------------------------------------------------------- */
@@ -589,18 +643,22 @@ int queue_bury(struct queue *q, const struct domain *d, enum spool_dir where, co
 
 static bool unused(const struct domain *d)
 {
-    return d->pass == NULL && d->attend == NULL && !d->need_pass && window_ready(d->window) == 0 && window_next(d->window) == WINDOW_NEVER;
+    return d->pass == NULL && d->attend == NULL && !d->need_pass && d->retry_at == WINDOW_NEVER && window_ready(d->window) == 0 && window_next(d->window) == WINDOW_NEVER;
 }
 
-void queue_tidy(struct queue *q, struct domain *d, bool any)
+void queue_tidy(struct queue *q, struct domain *d, bool any, int64_t now)
 {
     int fd = spool_fd(q->opt.spool, SPOOL_CUR, NULL);
     struct stat st;
 
     if (fd == -1 || !unused(d) || fstatat(fd, d->dir, &st, AT_SYMLINK_NOFOLLOW) == -1)
         return;
-    if (any || st.st_size >= LARGE_DIR)
-        unlinkat(fd, d->dir, AT_REMOVEDIR);     /* refuses what is not empty */
+    if (!any && !is_large(&st))
+        return;
+    if (unlinkat(fd, d->dir, AT_REMOVEDIR) == 0)        /* refuses what is not empty */
+        d->large = false;
+    else if (is_large(&st) && now + TIDY_GAP < d->timer)
+        set_timer(q, d, now + TIDY_GAP);
 }
 
 bool queue_empty(const struct queue *q)

@@ -27,7 +27,9 @@ struct domain {
     struct window *window;
     DIR *pass;                          /* a pass under way */
     bool need_pass;                     /* its names are not known */
+    int64_t retry_at;                   /* seconds: ... from then on; WINDOW_NEVER: they are */
     bool forced;                        /* the next pass takes everything as due */
+    bool large;                         /* the directory is worth making anew once it is empty */
     int64_t oldest;                     /* seconds, of the IDs seen; WINDOW_NEVER: none */
     int64_t pass_oldest;
     int64_t warned;                     /* IDs up to here had their warning considered */
@@ -87,7 +89,8 @@ bool queue_soon(const struct queue *, int64_t by);
 size_t queue_look(struct queue *, struct domain *, int64_t now, struct err *);
 /* Is the next ready name still there? Those before it that are gone are forgotten. */
 bool queue_holds(const struct queue *, struct domain *);
-/* Names were taken from it, and there may be more in its directory: look again. */
+/* Names were taken from it, and there may be more in its directory, or it is to be
+ * tidied: look again. */
 bool queue_hungry(const struct domain *, int64_t now);
 /* It is to be looked at in this turn. */
 void queue_touch(struct queue *, struct domain *);
@@ -108,6 +111,8 @@ void queue_rescan(struct queue *, struct domain *, bool forced);
 void queue_rescan_all(struct queue *, bool forced);
 /* The same for a directory by its name, if there is one. */
 void queue_changed(struct queue *, const char *dir);
+/* The wall clock was set: what was planned by it is planned anew. */
+void queue_clock_set(struct queue *);
 
 /* ---- acts on names; each marks the directory it left for the next sync ---- */
 
@@ -133,8 +138,9 @@ int queue_rename(struct queue *, const struct domain *, enum spool_dir from, con
 int queue_bury(struct queue *, const struct domain *, enum spool_dir, const struct qname *, struct err *);
 
 /* The directory of a domain with nothing in it is removed, if it is large (it
- * was emptied after a flood, and does not shrink) or ANY; made anew when needed. */
-void queue_tidy(struct queue *, struct domain *, bool any);
+ * was emptied after a flood, and does not shrink) or ANY; made anew when needed.
+ * A large one whose last messages are in the air is looked at again. */
+void queue_tidy(struct queue *, struct domain *, bool any, int64_t now);
 /* Is anything there, due or not? */
 bool queue_empty(const struct queue *);
 

@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "spooler/keeper/record.h"
 
-enum { GROUP_MS = 50, GROUP_OUTCOMES = 200, RETRY_MS = 60 * 1000 };
+enum { GROUP_MS = 50, GROUP_OUTCOMES = 200, GROUP_FILES = 100, RETRY_MS = 60 * 1000 };
 
 struct synced {                         /* a file or directory of this group */
     int fd;
@@ -41,6 +41,7 @@ struct record {
     struct gone *gone;
     size_t ngone, gone_room;
     unsigned outcomes;
+    bool failed;                        /* a sync of this group did */
     struct pending *pending;
 };
 
@@ -100,6 +101,33 @@ static bool in_group(const struct record *r, enum spool_dir dir, const char *nam
     return false;
 }
 
+static int sync_one(struct record *r, struct synced *s)
+{
+    int rc = fsync(s->fd) == -1 && errno != EINVAL ? -1 : 0;
+
+    if (rc == -1)
+        log_line(r->log, LEVEL_ERROR, "sync of %s failed: %s; a power cut now may send again what was recorded last", s->name, strerror(errno));
+    close(s->fd);
+    s->fd = -1;
+    return rc;
+}
+
+static int sync_all(struct record *r)
+{
+    int rc = 0;
+
+    for (int pass = 0; pass < 3; pass++)        /* files, then new/, then the other directories */
+        for (size_t i = 0; i < r->nsynced; i++) {
+            struct synced *s = &r->synced[i];
+            int turn = s->dir == SPOOL_TRAIL && s->name[0] != '\0' ? 0 : s->dir == SPOOL_NEW ? 1 : 2;
+
+            if (s->fd != -1 && turn == pass && sync_one(r, s) == -1)
+                rc = -1;
+        }
+    r->nsynced = 0;
+    return rc;
+}
+
 /* Takes the descriptor; syncs at once where there is no memory to remember it. */
 static void remember(struct record *r, int fd, enum spool_dir dir, const char *name)
 {
@@ -109,7 +137,7 @@ static void remember(struct record *r, int fd, enum spool_dir dir, const char *n
         struct synced *s = reallocarray(r->synced, room, sizeof *s);
 
         if (s == NULL) {
-            fsync(fd);
+            r->failed = fsync(fd) == -1 || r->failed;
             close(fd);
             return;
         }
@@ -118,6 +146,8 @@ static void remember(struct record *r, int fd, enum spool_dir dir, const char *n
     }
     r->synced[r->nsynced] = (struct synced){ .fd = fd, .dir = dir };
     strlcpy(r->synced[r->nsynced++].name, name, sizeof r->synced->name);
+    if (r->nsynced >= GROUP_FILES)      /* early is as good; descriptors are few */
+        r->failed = sync_all(r) == -1 || r->failed;
 }
 
 void record_left(struct record *r, enum spool_dir dir, const char *name)
@@ -129,6 +159,8 @@ void record_left(struct record *r, enum spool_dir dir, const char *name)
     fd = openat(fd, name[0] == '\0' ? "." : name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd != -1)
         remember(r, fd, dir, name);
+    else if (errno != ENOENT)
+        r->failed = true;               /* no trail goes: its message may come back */
 }
 
 static int append(int fd, const char *lines, size_t len)
@@ -171,6 +203,8 @@ static int write_lines(struct record *r, const struct msgid *id, uid_t uid, cons
     if (append(fd, lines, len) == -1) {
         int failed = errno;
 
+        if (st.st_size == 0)
+            unlinkat(dir, name, 0);     /* a full disk: nobody would know of it */
         close(fd);
         errno = failed;
         return -1;
@@ -187,13 +221,15 @@ static int write_lines(struct record *r, const struct msgid *id, uid_t uid, cons
 
 static void keep(struct record *r, const struct msgid *id, uid_t uid, const char *lines, size_t len)
 {
-    struct pending *p = malloc(sizeof *p + len);
+    struct pending *p = malloc(sizeof *p + len), **at = &r->pending;
 
     if (p == NULL)
         return;                         /* a duplicate is then possible; never a loss */
-    *p = (struct pending){ .next = r->pending, .id = *id, .uid = uid, .len = len };
+    *p = (struct pending){ .id = *id, .uid = uid, .len = len };
     memcpy(p->lines, lines, len);
-    r->pending = p;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = p;
     if (r->retry_at.ms == CLOCK_NEVER)
         r->retry_at.ms = r->now.ms + RETRY_MS;
 }
@@ -250,33 +286,6 @@ static void retry_pending(struct record *r)
     }
 }
 
-static int sync_one(struct record *r, struct synced *s)
-{
-    int rc = fsync(s->fd) == -1 && errno != EINVAL ? -1 : 0;
-
-    if (rc == -1)
-        log_line(r->log, LEVEL_ERROR, "sync of %s failed: %s; a power cut now may send again what was recorded last", s->name, strerror(errno));
-    close(s->fd);
-    s->fd = -1;
-    return rc;
-}
-
-static int sync_all(struct record *r)
-{
-    int rc = 0;
-
-    for (int pass = 0; pass < 3; pass++)        /* files, then new/, then the other directories */
-        for (size_t i = 0; i < r->nsynced; i++) {
-            struct synced *s = &r->synced[i];
-            int turn = s->dir == SPOOL_TRAIL && s->name[0] != '\0' ? 0 : s->dir == SPOOL_NEW ? 1 : 2;
-
-            if (s->fd != -1 && turn == pass && sync_one(r, s) == -1)
-                rc = -1;
-        }
-    r->nsynced = 0;
-    return rc;
-}
-
 int record_flush(struct record *r, bool force)
 {
     int rc;
@@ -285,7 +294,8 @@ int record_flush(struct record *r, bool force)
         retry_pending(r);
     if (r->group_end.ms == CLOCK_NEVER || (!force && r->group_end.ms > r->now.ms && r->outcomes < GROUP_OUTCOMES))
         return 0;
-    rc = sync_all(r);
+    rc = sync_all(r) == -1 || r->failed ? -1 : 0;
+    r->failed = false;
     for (size_t i = 0; rc == 0 && i < r->ngone; i++) {
         char name[TRAIL_NAME_SIZE];
         int dir = spool_fd(r->spool, SPOOL_TRAIL, NULL);

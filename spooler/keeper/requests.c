@@ -111,11 +111,14 @@ static int on_closed(struct keeper *k, const struct wire_msg *m, struct err *err
 {
     struct conn *c = ring_conn(k, m->u.fail.conn);
 
-    if (c == NULL || c->state == CONN_DIALLING || c->flights > 0)
+    if (c == NULL || c->state == CONN_DIALLING || c->over)
         return bad(err, "a closed connection", m->u.fail.conn);
     if (!farewell(k, c, &m->u.fail))
         blame(k, c, &m->u.fail);
-    ring_conn_gone(k, c);
+    if (c->flights > 0)
+        ring_conn_over(c);
+    else
+        ring_conn_gone(k, c);
     return 0;
 }
 
@@ -136,11 +139,15 @@ static int on_rcpt(struct keeper *k, const struct wire_msg *m, struct err *err)
 static int on_done(struct keeper *k, const struct wire_msg *m, struct err *err)
 {
     struct flight *f = flight_find(k, m->u.done.flight);
+    struct conn *c;
 
-    if (f == NULL)
+    if (f == NULL || (m->u.done.ended == ENDED_ANSWERED && !outcome_all_told(f)))
         return bad(err, "the end of flight", m->u.done.flight);
-    ring_landed(k, f->conn);
+    c = f->conn;
+    ring_landed(k, c);
     outcome_done(k, f, m->u.done.ended);
+    if (c->over && c->flights == 0)
+        ring_conn_gone(k, c);
     return 0;
 }
 

@@ -148,7 +148,8 @@ struct hop *ring_hop(struct ring *r, const struct wire_host *given, size_t n, un
     struct wire_host host[WIRE_HOST_MAX];
     struct hop *h;
 
-    memcpy(host, given, n * sizeof *host);      /* equal ones come in any order: one order names the set */
+    for (size_t i = 0; i < n; i++)
+        host[i] = given[i];             /* equal ones come in any order: one order names the set */
     qsort(host, n, sizeof *host, by_preference);
     TAILQ_FOREACH(h, &r->hops, turn)
         if (same_hosts(h, host, n, port))
@@ -440,7 +441,8 @@ static void hang_up(struct keeper *k, struct conn *c)
         c->hop->ring->load.up--;
         if (c->flights == 0)
             c->hop->ring->load.idle--;
-    }
+    } else if (c->state == CONN_UP)
+        ring_wake(c->hop->ring);        /* the link is full: as soon as it is not */
 }
 
 /* How many transactions may be in its hands: more as it proves itself, so that
@@ -649,6 +651,15 @@ void ring_conn_gone(struct keeper *k, struct conn *c)
     ring_wake(r);
 }
 
+void ring_conn_over(struct conn *c)
+{
+    if (c->state == CONN_UP)
+        c->hop->ring->load.up--;
+    c->state = CONN_CLOSING;
+    c->over = true;
+    c->cut = true;                      /* what comes back was never begun, and is not to blame */
+}
+
 void ring_orphan(struct keeper *k)
 {
     struct rings *r = k->rings;
@@ -689,11 +700,9 @@ void ring_configure(struct keeper *k)
 
     for (d = queue_first(k->queue); d != NULL; d = queue_after(d)) {
         ring_leave(k, d);
-        if (d->query == 0) {
-            d->hop = NULL;
-            d->route_until = 0;
-            queue_touch(k->queue, d);
-        }
+        d->hop = NULL;
+        d->route_until = 0;
+        queue_touch(k->queue, d);
     }
     TAILQ_FOREACH(r, &k->rings->all, link) {
         site_configure(r->site, k->config);

@@ -52,6 +52,7 @@ struct conn {
     unsigned accepted, sent;            /* transactions */
     struct mono idle_since;
     bool cut;                           /* a flight came back from it unanswered */
+    bool over;                          /* it has gone; flights handed to it meanwhile come back yet */
     TAILQ_ENTRY(conn) link, by_number;
 };
 
@@ -91,6 +92,9 @@ bool ring_hopeful(const struct keeper *, struct mono until);
 
 struct conn *ring_conn(struct keeper *, uint32_t number);
 void ring_conn_gone(struct keeper *, struct conn *);
+/* The same for one whose end crossed flights on the link: each is answered yet,
+ * and the last one's answer lets it go. */
+void ring_conn_over(struct conn *);
 void ring_landed(struct keeper *, struct conn *);       /* one of its flights is over */
 
 /* Connections open or being dialled, or look-ups to be answered? */

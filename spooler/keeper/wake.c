@@ -44,12 +44,12 @@ static void run_all(struct keeper *k)
     }
 }
 
-static void act(struct keeper *k, const char *line)
+static void act(struct keeper *k, const char *line, bool *run)
 {
     if (strcmp(line, "n") == 0)
         k->look_new = true;
     else if (strcmp(line, "q") == 0)
-        run_all(k);
+        *run = true;
     else if (strncmp(line, "c ", 2) == 0)
         queue_changed(k->queue, line + 2);
 }
@@ -58,15 +58,18 @@ void wake_read(struct keeper *k)
 {
     char lines[4096], *at = lines, *end;
     ssize_t n = read(k->wake_fd, lines, sizeof lines - 1);
+    bool run = false;
 
     if (n <= 0)
         return;
     lines[n] = '\0';
     while ((end = strchr(at, '\n')) != NULL) {  /* what is cut off at the end was a hint */
         *end = '\0';
-        act(k, at);
+        act(k, at, &run);
         at = end + 1;
     }
+    if (run)
+        run_all(k);
     if (n == sizeof lines - 1) {        /* more than was read: whatever it was, look everywhere */
         k->look_new = true;
         queue_rescan_all(k->queue, false);

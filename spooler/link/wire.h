@@ -39,7 +39,8 @@ enum wire_kind {
     WIRE_FAIL,
     WIRE_RCPT,                          /* the answer to one recipient, or to all not told otherwise */
     WIRE_DONE,                          /* a flight is over: exactly one per WIRE_SEND */
-    WIRE_CLOSED,                        /* a connection that was up is gone: exactly one per WIRE_UP, after its flights' DONE */
+    WIRE_CLOSED,                        /* a connection that was up is gone: exactly one per WIRE_UP, after its flights' DONE
+                                           (but of a WIRE_SEND that crossed it) */
     WIRE_SAID,                          /* a line of the dialogue, for flights that ask for it */
     WIRE_LOG,
     WIRE_KIND_END

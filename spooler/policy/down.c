@@ -42,21 +42,38 @@ static size_t stalest(const struct down *t)
     return best;
 }
 
-struct down_host *down_fail(struct down *t, const char *name, struct mono now)
+/* The entry of KEY, or the one that gives way to it. */
+static struct down_host *place(struct down *t, uint64_t key)
 {
-    uint64_t key = key_of(name);
     size_t i = index_of(t, key);
-    struct down_host *h;
 
     if (i == DOWN_MAX)
         i = index_of(t, 0);
     if (i == DOWN_MAX)
         i = stalest(t);
-    h = &t->host[i];
-    if (h->key != key || now.ms - h->until.ms > FORGIVE_MS + (h->until.ms - h->last.ms))
+    return &t->host[i];
+}
+
+struct down_host *down_fail(struct down *t, const char *name, struct mono now)
+{
+    uint64_t key = key_of(name);
+    struct down_host *h = place(t, key);
+
+    if (h->key != key || h->last.ms == 0 || now.ms - h->until.ms > FORGIVE_MS + (h->until.ms - h->last.ms))
         *h = (struct down_host){ .key = key, .since = now };
     h->last = now;
     return h;
+}
+
+void down_avoid(struct down *t, const char *name, struct mono until)
+{
+    uint64_t key = key_of(name);
+    struct down_host *h = place(t, key);
+
+    if (h->key != key)
+        *h = (struct down_host){ .key = key };
+    if (h->until.ms < until.ms)
+        h->until = until;
 }
 
 bool down_forget(struct down *t, const char *name)
@@ -92,15 +109,20 @@ int down_pick(const struct down *t, const char *const *name, size_t n, struct mo
 
 bool down_all_fail(const struct down *t, const char *const *name, size_t n, struct mono *since_r, struct mono *last_r)
 {
+    bool any = false;
+
     for (size_t i = 0; i < n; i++) {
         const struct down_host *h = down_find(t, name[i]);
 
         if (h == NULL)
             return false;
-        if (i == 0 || h->since.ms > since_r->ms)
+        if (h->last.ms == 0)
+            continue;
+        if (!any || h->since.ms > since_r->ms)
             *since_r = h->since;
-        if (i == 0 || h->last.ms > last_r->ms)
+        if (!any || h->last.ms > last_r->ms)
             *last_r = h->last;
+        any = true;
     }
-    return n > 0;
+    return any;
 }

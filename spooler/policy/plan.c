@@ -173,7 +173,7 @@ static int64_t defer_grey(const struct site *s, const struct verdict *v, const c
                           uint32_t random, struct trail_rcpt *r)
 {
     if (r->grey.ms == 0) {
-        r->grey = sent;
+        r->grey = now;                  /* its window opened when it saw us: after SENT in a slow session, never after the answer */
         r->grey_n = 0;
     } else if (window_was_met(r, sent)) {
         note_answer(r, now);

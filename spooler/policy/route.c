@@ -74,6 +74,16 @@ int route_domain(const char *address, char out[ROUTE_DOMAIN_MAX], struct err *e)
     return 0;
 }
 
+bool route_address(const char *address, char *out, size_t size)
+{
+    const char *domain = address_domain(address);
+    char name[ROUTE_DOMAIN_MAX];
+
+    if (domain == NULL || is_ascii(domain) || route_domain(address, name, NULL) == -1)
+        return false;
+    return (size_t)snprintf(out, size, "%.*s%s", (int)(domain - address), address, name) < size;
+}
+
 /* ---- next hop ------------------------------------------------------------------ */
 
 /* How well a `route` line fits: 0 not at all, more for the more special one. */

@@ -18,6 +18,10 @@ enum { ROUTE_DOMAIN_MAX = 256, ROUTE_SITE_MAX = 128 };
  * status 5.1.2): the recipient bounces. */
 int route_domain(const char *address, char out[ROUTE_DOMAIN_MAX], struct err *);
 
+/* ADDRESS with its domain as A-labels, which is how servers without SMTPUTF8
+ * know it. False: OUT is not needed, for it is so already or has no valid domain. */
+bool route_address(const char *address, char *out, size_t size);
+
 enum route_kind {
     ROUTE_TO_RELAY,                     /* host, port: the configuration's relay or a `route` line */
     ROUTE_TO_MX,                        /* look it up */

@@ -392,6 +392,7 @@ const struct rule rules[] = {
     { .name = "code 535", .codes = 535, .cause = CAUSE_PERM_AUTH, .scope = SCOPE_SENDER },
     { .name = "a refusal without a reason", .codes = 5, .cause = CAUSE_PERM_POLICY, .scope = SCOPE_MESSAGE },
     { .name = "a deferral without a reason", .phases = AT_DOOR, .cause = CAUSE_UNKNOWN_TEMP, .scope = SCOPE_HOST },
+    { .name = "a farewell without a reason", .codes = 421, .cause = CAUSE_UNKNOWN_TEMP, .scope = SCOPE_HOST },
     { .name = "a deferral without a reason", .cause = CAUSE_UNKNOWN_TEMP, .scope = SCOPE_MESSAGE },
 };
 const size_t rules_count = sizeof(rules) / sizeof(rules[0]);

@@ -124,7 +124,7 @@ static void print_hosts(const struct down *t, struct buf *out, struct now now)
     for (size_t i = 0; i < DOWN_MAX && printed < PRINTED_HOSTS_MAX; i++) {
         const struct down_host *h = &t->host[i];
 
-        if (h->key == 0)
+        if (h->key == 0 || h->last.ms == 0)
             continue;
         (void)buf_printf(out, "host=%llx,%lld,%lld,%lld\n", (unsigned long long)h->key, (long long)to_wall(h->since, now),
                          (long long)to_wall(h->last, now), (long long)to_wall(h->until, now));

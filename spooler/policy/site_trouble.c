@@ -138,6 +138,13 @@ static bool too_many(struct site *s, const struct verdict *v, struct mono sent, 
     return true;
 }
 
+/* Many domains are one site where a provider's name makes them so, each with
+ * hosts of its own perhaps: there, one domain's dead host pauses nobody else. */
+static bool is_shared(const struct site *s)
+{
+    return s->provider != NULL && !s->own;
+}
+
 /* A domain whose MX hosts could not be looked up yet has a site of its own. */
 static bool has_no_hosts(const struct site *s)
 {
@@ -171,12 +178,20 @@ static bool host_trouble(struct site *s, const struct verdict *v, const char *ho
     return s->changed = true;
 }
 
-/* No route, no resolver: nobody else's fault, and no evidence against anybody. */
-static bool local_trouble(struct site *s, struct mono now)
+/* No route, no resolver: nobody else's fault, and no evidence against anybody.
+ * There may be a way to another host of theirs, as to an old address where we
+ * have none to the new kind. A shared site has too many hosts to find out. */
+static bool local_trouble(struct site *s, const char *host, const struct site_load *load, struct mono now)
 {
     if (site_pause_holds(s, now) && s->pause_until.ms - now.ms >= MINUTE)
         return false;
-    set_pause(s, CAUSE_LOCAL, jitter(s, MINUTE), now);
+    if (has_no_hosts(s) || is_shared(s)) {
+        set_pause(s, CAUSE_LOCAL, jitter(s, MINUTE), now);
+    } else {
+        s->trouble = CAUSE_LOCAL;
+        s->probing = s->probing || others(load) == 0;
+    }
+    down_avoid(&s->down, host, (struct mono){ now.ms + jitter(s, is_shared(s) ? 2 * MINUTE : MINUTE) });
     return true;
 }
 
@@ -237,7 +252,7 @@ bool site_refused(struct site *s, const struct verdict *v, const char *host, uns
     if (lesson(s, v, accepted, &changed))
         return changed;
     if (v->cause == CAUSE_LOCAL)
-        return local_trouble(s, mono);
+        return local_trouble(s, host, load, mono);
     if (ill != ILL_COUNT)
         return pause_site(s, ill, v, sent, now);
     if (v->cause == CAUSE_TOO_MANY_CONNECTIONS || (is_at_door(v) && others(load) > 0))
@@ -257,13 +272,6 @@ void site_review(const struct site *s, struct verdict *v, struct mono now)
 }
 
 /* ---- hosts and evidence ------------------------------------------------------------ */
-
-/* Many domains are one site where a provider's name makes them so, each with
- * hosts of its own perhaps: there, one domain's dead host pauses nobody else. */
-static bool is_shared(const struct site *s)
-{
-    return s->provider != NULL && !s->own;
-}
 
 int site_pick_host(struct site *s, const char *const *host, size_t n, struct mono now, struct mono *when_r)
 {

@@ -153,10 +153,10 @@ static void put_rcpts(const struct list *l, const struct listing_item *item)
         const struct trail_rcpt *r = &item->trail.rcpt[i];
 
         (void)printf("               %s: ", tool_clean(item->envelope.rcpt[i], to, sizeof(to)));
-        if (r->fate == FATE_OWED)
+        if (listing_owes(item, i))
             put_owed(l, item, r);
         else
-            (void)printf("%s\n", r->fate == FATE_DELIVERED ? "delivered" : "failed");
+            (void)printf("%s\n", r->fate == FATE_OWED ? "done" : r->fate == FATE_DELIVERED ? "delivered" : "failed");
     }
     if (item->envelope.nrcpt > most)
         (void)printf("               and %zu more: abide queue list %s\n", item->envelope.nrcpt - most, item->id.s);

@@ -125,6 +125,8 @@ class Spool:
         try:
             if line:
                 os.write(fd, line.encode())
+        except BrokenPipeError:         # it left just now
+            return False
         finally:
             os.close(fd)
         return True

@@ -27,6 +27,7 @@ DOMAINS = {"postfix.test": ("198.18.0.10", 25), "exim.test": ("198.18.0.11", 25)
 GREYLISTED = "postfix.test"
 WINDOW, SOON = 300, 60                  # seconds; when the greylisting is over it comes back within so many
 REFUSED = 3                             # connections that Exim answers with 421
+AT_ONCE = "smtp_accept_queue_per_connection = 0"         # else Exim leaves the eleventh message of a connection to a queue run
 SENDER = "me@sender.test"
 HOURS = 3600
 OURS = re.compile(rb"Received: from \S+ \(uid \d+\)\n\tby client\.test \(abide \S+\) id (" + ID.encode() + rb")(?:\n\tfor <[^>]*>)?;\n\t[^\n]+\n")
@@ -39,8 +40,8 @@ LONG = b"".join(b"%d " % n for n in range(400))[:1500]
 
 
 def attachment():
-    """25 MB on the wire, of bytes that nothing can foresee."""
-    data = random.Random(25).randbytes(19_000_000)
+    """25 MB and more on the wire, of bytes that nothing can foresee."""
+    data = random.Random(25).randbytes(19_500_000)
     head = HEAD + b"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"=_b\"\n\n"
     part = b"--=_b\nContent-Type: application/octet-stream\nContent-Disposition: attachment; filename=\"a.bin\"\nContent-Transfer-Encoding: base64\n\n"
     return head + b"--=_b\nContent-Type: text/plain\n\nSee there.\n" + part + base64.encodebytes(data) + b"--=_b--\n"
@@ -157,6 +158,8 @@ def exchange(t, a, peers):
         r = a.submit("-i", "-f", SENDER, *(f"{box}@{domain}" for domain in DOMAINS for box in boxes(name)), data=text)
         t.equal((r.status, r.out, r.err), (0, b"", b""), f"sendmail takes {name}", r)
     total = sum(len(boxes(name)) for name in MESSAGES)
+    a.wait_for(lambda: len(a.log("==")) >= total, 60, "all of postgrey's refusals")         # no time passes before: Postfix thinks
+    a.wait_for(lambda: [line for line in a.log() if "host=mx.exim.test" in line.raw], 60, "Exim's first")      # about each for a second
     a.settle()
     t.ok(a.live(lambda: all(len(p.messages()) >= total for p in peers.values()), HOURS, step=15), "all has arrived at all three", a.log_tail)
     t.ok(a.live(a.spool.empty, 60, step=1), "and the queue is empty", a.log_tail)
@@ -168,7 +171,7 @@ def main(t):
     zones = {domain: f"@ MX 10 mx\nmx A {address}" for domain, (address, _) in DOMAINS.items()}
     with named.start([DNS], zones), Abide({"resolver": "%s:%d" % DNS}, clock=True) as a, \
             postfix.start([DOMAINS["postfix.test"]], greylist=WINDOW, clock=a.clock) as one, \
-            exim.start([DOMAINS["exim.test"]], refuse_first=REFUSED) as two, opensmtpd.start([DOMAINS["opensmtpd.test"]]) as three:
+            exim.start([DOMAINS["exim.test"]], refuse_first=REFUSED, main=AT_ONCE) as two, opensmtpd.start([DOMAINS["opensmtpd.test"]]) as three:
         a.start()
         peers = dict(zip(DOMAINS, (one, two, three)))
         began = a.now()

@@ -77,11 +77,12 @@ class World:
 
     def rest(self, seconds=20):
         """What is due has been done, and recorded, and the connections it took are closed."""
+        end = time.monotonic() + seconds
         self.abide.wait_for(self.at_rest, seconds, "an end of what is due")
-        if self.server.sessions:
-            self.abide.advance(IDLE)
-            self.abide.wait_for(lambda: not self.server.sessions, seconds, "the end of the connections")
-        self.abide.wait_for(self.at_rest, seconds, "an end of what is due")
+        while self.server.sessions and time.monotonic() < end:
+            self.abide.advance(1)
+            time.sleep(0.01)
+            self.abide.wait_for(self.at_rest, seconds, "an end of what is due")
 
 
 # ---- what is looked for

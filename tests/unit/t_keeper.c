@@ -326,6 +326,31 @@ START_TEST(test_after_the_probe)
 }
 END_TEST
 
+static const char *busy_once(struct world *w, const char *rcpt, unsigned nth)
+{
+    (void)w, (void)rcpt;
+    return nth == 0 ? "421 4.3.2 Service not available, closing transmission channel" : "250 ok";
+}
+
+/* The end of a connection crosses the next transaction on the link: that is nobody's
+ * fault, and what waits for the site keeps its name. */
+START_TEST(test_late_end)
+{
+    struct world_script script = { .reply = busy_once, .late = true };
+    struct world *w = world_new("relay r.example\nlimit relay connections=1\n", KEEPER_DAEMON, &script);
+
+    world_submit(w, "s@me.example", "b@x.example c@y.example");
+    world_submit(w, "s@me.example", "b@x.example");
+    world_run(w, minute);
+    ck_assert_int_le(world_name(w, "cur/y.example").due, w->now.wall.ms / 1000);
+    world_run(w, 5 * minute);
+    ck_assert_msg(world_tries(w, "b@x.example", 250) == 2 && world_tries(w, "c@y.example", 250) == 1, "%s", world_log(w));
+    ck_assert_uint_eq(world_logged_times(w, "the courier is gone"), 0);
+    nothing_left(w);
+    world_free(w);
+}
+END_TEST
+
 START_TEST(test_courier_dies)
 {
     struct world *w = begin("", yes);
@@ -400,6 +425,49 @@ START_TEST(test_once_waits)
 }
 END_TEST
 
+static const char *never_there(struct world *w, const char *host, unsigned nth)
+{
+    (void)w, (void)nth;
+    return strcmp(host, "dead.example") == 0 ? "refused" : "";
+}
+
+/* In passes, each of which knows the dead site by its file alone: warned, given up. */
+START_TEST(test_once_dead_site)
+{
+    struct world_script script = { .reply = yes, .dial = never_there };
+    struct world *w = world_new("relay mx.example\nroute x.example dead.example\n", KEEPER_ONCE, &script);
+
+    world_submit(w, "a@me.example", "b@x.example");
+    for (unsigned i = 0; i < 74; i++) {
+        world_run(w, hour);
+        ck_assert_msg(keeper_done(w->keeper), "pass %u does not end", i);
+        w->now.wall.ms += hour;
+        w->now.mono.ms += hour;
+        world_restart(w);
+    }
+    ck_assert_uint_eq(world_tries(w, "a@me.example", 250), 2);
+    nothing_left(w);
+    world_free(w);
+}
+END_TEST
+
+/* What was given up, or dropped, is no reason to call anybody. */
+START_TEST(test_no_call_for_nothing)
+{
+    struct world_script script = { .reply = yes, .dial = never_there };
+    struct world *w = world_new("relay mx.example\nroute x.example dead.example\n", KEEPER_DAEMON, &script);
+    unsigned dials;
+
+    world_submit(w, "a@me.example", "b@x.example");
+    world_run(w, 73 * hour);
+    ck_assert_uint_eq(world_tries(w, "a@me.example", 250), 2);
+    dials = w->dials;
+    world_run(w, 24 * hour);
+    ck_assert_uint_eq(w->dials, dials);
+    world_free(w);
+}
+END_TEST
+
 START_TEST(test_until_empty)
 {
     struct world_script script = { .reply = grey };
@@ -433,10 +501,13 @@ Suite *unit_suite(void)
     tcase_add_test(tc, test_own_outage);
     tcase_add_test(tc, test_next_host);
     tcase_add_test(tc, test_after_the_probe);
+    tcase_add_test(tc, test_late_end);
     tcase_add_test(tc, test_courier_dies);
     tcase_add_loop_test(tc, test_many, 0, 2);
     tcase_add_test(tc, test_once);
     tcase_add_test(tc, test_once_waits);
+    tcase_add_test(tc, test_once_dead_site);
+    tcase_add_test(tc, test_no_call_for_nothing);
     tcase_add_test(tc, test_until_empty);
     suite_add_tcase(s, tc);
     return s;

@@ -198,6 +198,32 @@ START_TEST(the_trail_is_read)
 }
 END_TEST
 
+/* mailq showed who had his copy as waiting, for a domain that is settled whole leaves no line in the trail. */
+START_TEST(settled_without_a_trail)
+{
+    struct msgid a = message(ID1, 2), b = message(ID2, 2), c = message(ID3, 2);
+    const struct listing_item *item;
+    struct listing *l;
+
+    domain("cur/example.org");
+    domain("cur/a.example");
+    put(&a, "cur/a.example/1795227549.ID.g0aZ");
+    put(&b, "cur/a.example/1795227549.ID.g0aZ");
+    put(&b, "cur/example.org/1795227549.ID.g0aZ");
+    put(&c, "cur/a.example/1795227549.ID.n0aZ");        /* and it is being filed at this moment */
+    take_away(&a);
+    take_away(&b);
+    l = list(3);
+    item = next(l, ID1, LISTED_CUR, 1795227549, 'g');
+    ck_assert(!listing_owes(item, 0) && !listing_owes(item, 1));
+    item = next(l, ID2, LISTED_CUR, 1795227549, 'g');
+    ck_assert(listing_owes(item, 0) && listing_owes(item, 1));
+    item = next(l, ID3, LISTED_CUR, 1795227549, 'n');
+    ck_assert(listing_owes(item, 0) && listing_owes(item, 1));
+    end(l);
+}
+END_TEST
+
 /* What is not ours, or no message: shown as far as it is one, and nothing waits for it. */
 START_TEST(strange_things)
 {
@@ -355,6 +381,7 @@ Suite *unit_suite(void)
     tcase_add_test(tc, each_place);
     tcase_add_test(tc, one_item_a_message);
     tcase_add_test(tc, the_trail_is_read);
+    tcase_add_test(tc, settled_without_a_trail);
     tcase_add_test(tc, strange_things);
     tcase_add_test(tc, what_vanishes_is_passed_over);
     tcase_add_test(tc, others_mail);

@@ -48,11 +48,17 @@ static struct now at(int64_t ms)
     return (struct now){ { START + ms }, { BOOT + ms } };
 }
 
-static void defer(struct trail_rcpt *r, enum cause cause, int64_t hint_ms, int64_t ms, uint32_t random)
+/* The answer came TOOK after the command had left. */
+static void defer_slowly(struct trail_rcpt *r, enum cause cause, int64_t hint_ms, int64_t ms, int64_t took, uint32_t random)
 {
     struct verdict v = { .cause = cause, .scope = SCOPE_RECIPIENT, .hint_ms = hint_ms, .phase = PHASE_RCPT };
 
-    plan_defer(config, site, &v, "mx.example.net", (struct plan_age){ ms }, at(ms).wall, at(ms), random, r);
+    plan_defer(config, site, &v, "mx.example.net", (struct plan_age){ ms }, at(ms - took).wall, at(ms), random, r);
+}
+
+static void defer(struct trail_rcpt *r, enum cause cause, int64_t hint_ms, int64_t ms, uint32_t random)
+{
+    defer_slowly(r, cause, hint_ms, ms, 0, random);
 }
 
 /* How long it waits, in ms, rounded down to seconds of the wall clock. */
@@ -123,6 +129,19 @@ START_TEST(grey_ages)
         ck_assert_str_eq(r.host, "mx.example.net");
         now += wait_of(&r, now);
     }
+}
+END_TEST
+
+/* Postfix thinks a second about each refusal, and about the fiftieth recipient for the fiftieth time: counted from when the
+ * envelope left, we were back before the window opened. */
+START_TEST(grey_slow)
+{
+    struct trail_rcpt r = { .fate = FATE_OWED };
+
+    defer_slowly(&r, CAUSE_GREYLISTED, -1, 60 * S, 50 * S, 0);
+    ck_assert_int_ge(wait_of(&r, 60 * S), 305 * S);
+    defer_slowly(&r, CAUSE_GREYLISTED, -1, 420 * S, 50 * S, 0);
+    ck_assert_int_ge(r.due * 1000 - (START + 60 * S), 905 * S);
 }
 END_TEST
 
@@ -497,6 +516,7 @@ Suite *unit_suite(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, step, 0, LENGTH(steps));
     tcase_add_test(tc, grey_ages);
+    tcase_add_test(tc, grey_slow);
     tcase_add_test(tc, grey_learned);
     tcase_add_test(tc, grey_not_before);
     tcase_add_test(tc, grey_hints);

@@ -44,6 +44,19 @@ START_TEST(domain)
 }
 END_TEST
 
+START_TEST(wire_address)
+{
+    char out[64];
+
+    ck_assert(route_address("J\303\266rg@b\303\274cher.example", out, sizeof out));
+    ck_assert_str_eq(out, "J\303\266rg@xn--bcher-kva.example");
+    ck_assert(!route_address("J\303\266rg@Example.ORG", out, sizeof out));
+    ck_assert(!route_address("", out, sizeof out));
+    ck_assert(!route_address("a@\377.example", out, sizeof out));
+    ck_assert(!route_address("a@b\303\274cher.example", out, 10));
+}
+END_TEST
+
 static const char lines[] =
     "route example.net 192.0.2.9:26\n"
     "route *.example.net Inside.example.com\n"
@@ -173,6 +186,7 @@ Suite *unit_suite(void)
     TCase *tc = tcase_create("route");
 
     tcase_add_loop_test(tc, domain, 0, LENGTH(domains));
+    tcase_add_test(tc, wire_address);
     tcase_add_loop_test(tc, hop, 0, LENGTH(hops));
     tcase_add_loop_test(tc, site, 0, LENGTH(sets));
     tcase_add_test(tc, order_of_equals);

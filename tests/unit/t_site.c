@@ -492,14 +492,18 @@ END_TEST
 /* Our own outage: a short pause and no word against anybody. */
 START_TEST(own_outage)
 {
+    static const char *const host[] = { "mx.example.net" };
+    struct wall first, last;
     enum cause cause;
     struct mono until;
 
     for (int i = 0; i < 5; i++) {
         ck_assert(refuse(CAUSE_LOCAL, -1));
+        ck_assert_int_eq(site_pick_host(site, host, 1, mono(), &until), -1);
         ck_assert(site_paused(site, mono(), &cause, &until) && cause == CAUSE_LOCAL);
         ck_assert_int_le(paused_for(), 66 * S);
         ck_assert_int_eq(site_first_refusal(site).ms, 0);
+        ck_assert(!site_hosts_fail(site, host, 1, now(), &first, &last));
         now_ms += paused_for();
     }
     refuse(CAUSE_REPUTATION, -1);
@@ -668,6 +672,49 @@ START_TEST(next_host)
     ck_assert_int_eq(site_pick_host(site, two, 2, mono(), &when), 0);
     site_connected(site, two[0], mono());
     ck_assert(!site_hosts_fail(site, two, 2, now(), &first, &last));
+}
+END_TEST
+
+static void no_way_to(const char *host)
+{
+    struct verdict v = { .cause = CAUSE_LOCAL, .scope = SCOPE_HOST, .hint_ms = -1, .phase = PHASE_CONNECT };
+
+    site_refused(site, &v, host, 0, mono(), &nothing, now().wall, mono());
+}
+
+/* The best host had an IPv6 address alone, we have none: the second one was never asked. */
+START_TEST(no_way_to_one)
+{
+    struct wall first, last;
+    struct mono when;
+
+    no_way_to(two[0]);
+    ck_assert_int_eq(site_pick_host(site, two, 2, mono(), &when), 1);
+    ck_assert_int_eq(paused_for(), 0);
+    ck_assert(may_open(0, 0, 10));
+    host_fails(two[1], nothing);
+    ck_assert(site_hosts_fail(site, two, 2, now(), &first, &last));
+    ck_assert_int_eq(first.ms, WALL);
+    ck_assert_int_eq(site_pick_host(site, two, 2, mono(), &when), -1);
+    now_ms += 67 * S;
+    ck_assert_int_eq(site_pick_host(site, two, 2, mono(), &when), 0);
+    host_fails(two[0], nothing);
+    ck_assert(site_hosts_fail(site, two, 2, now(), &first, &last));
+    ck_assert_int_eq(first.ms, WALL + 67 * S);
+}
+END_TEST
+
+/* A provider's many hosts are not tried one after the other while we are cut off. */
+START_TEST(own_outage_at_provider)
+{
+    struct mono when;
+
+    use("google");
+    no_way_to(two[0]);
+    ck_assert_int_ge(paused_for(), 60 * S);
+    ck_assert_int_le(paused_for(), 66 * S);
+    now_ms += paused_for();
+    ck_assert_int_eq(site_pick_host(site, two, 2, mono(), &when), 1);
 }
 END_TEST
 
@@ -1005,6 +1052,8 @@ Suite *unit_suite(void)
     tcase_add_test(tc, last_call);
     tcase_add_test(tc, evidence);
     tcase_add_test(tc, own_outage);
+    tcase_add_test(tc, no_way_to_one);
+    tcase_add_test(tc, own_outage_at_provider);
     tcase_add_test(tc, bucket);
     tcase_add_test(tc, yahoo_is_gentle);
     tcase_add_test(tc, configured_rate);

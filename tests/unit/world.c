@@ -32,6 +32,7 @@ struct world_inside {
     struct channel *far;
     char path[PATH_SIZE];
     struct { bool up; char host[100]; } conn[CONNS];
+    struct wire_msg late;               /* kind 0: nothing */
     uint32_t random;
 };
 
@@ -60,7 +61,17 @@ static void end_conn(struct world *w, uint32_t conn, enum wire_why why, enum pha
     else
         strlcpy(m.u.fail.reply.text, text, sizeof m.u.fail.reply.text);
     w->in->conn[conn % CONNS].up = false;
-    say(w, &m);
+    if (w->script.late && w->in->late.kind == 0)
+        w->in->late = m;
+    else
+        say(w, &m);
+}
+
+static void end_late(struct world *w)
+{
+    if (w->in->late.kind != 0)
+        say(w, &w->in->late);
+    w->in->late.kind = 0;
 }
 
 static void done(struct world *w, uint32_t flight, enum wire_ended ended)
@@ -182,6 +193,7 @@ static bool pump(struct world *w)
     struct err err = { 0 };
     int fd, rc;
 
+    end_late(w);
     while (w->in->far != NULL && (rc = channel_recv(w->in->far, &m, &fd, &err)) != 0) {
         if (rc == -1) {
             ck_assert_msg(err.class == EX_UNAVAILABLE, "the keeper said what it may not: %s", err.text);
@@ -203,7 +215,7 @@ static bool pump(struct world *w)
     }
     if (w->in->far != NULL && channel_waiting(w->in->far))
         channel_flush(w->in->far, NULL);
-    return any;
+    return any || w->in->late.kind != 0;
 }
 
 static int start_courier(void *arg, struct err *err)
@@ -213,6 +225,7 @@ static int start_courier(void *arg, struct err *err)
 
     channel_free(w->in->far);
     memset(w->in->conn, 0, sizeof w->in->conn);
+    w->in->late.kind = 0;
     if (channel_pair(fds, err) == -1 || (w->in->far = channel_new(fds[1], err)) == NULL)
         return -1;
     return fds[0];
@@ -297,7 +310,7 @@ struct msgid world_submit(struct world *w, const char *sender, const char *rcpts
 {
     struct envelope e = { .accepted = w->now.wall, .accepted_mono = w->now.mono, .uid = getuid() };
     struct buf head = BUF_INIT(1024 * 1024);
-    char words[4000], *rest = words, *word;
+    char *words = strdup(rcpts), *rest = words, *word;
     const char text[] = "From: a@me.example\nSubject: test\n\nhello\n";
     struct draft *d = NULL;
     struct err err = { 0 };
@@ -307,7 +320,6 @@ struct msgid world_submit(struct world *w, const char *sender, const char *rcpts
     e.user = strdup("tester");
     e.protocol = strdup("local");
     e.sender = strdup(sender);
-    strlcpy(words, rcpts, sizeof words);
     while ((word = strsep(&rest, " ")) != NULL)
         envelope_add_rcpt(&e, word, &err);
     if (envelope_print(&e, &head, &err) == -1 || draft_new(w->in->spool, w->now, 0, &d, &err) == -1)
@@ -319,6 +331,7 @@ struct msgid world_submit(struct world *w, const char *sender, const char *rcpts
     spool_wake(w->in->spool, "n\n", NULL);
     envelope_fini(&e);
     buf_fini(&head);
+    free(words);
     return id;
 }
 

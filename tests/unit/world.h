@@ -33,6 +33,7 @@ struct world_script {
     const char *(*dial)(struct world *, const char *host, unsigned nth);
     const char *(*route)(struct world *, const char *domain);
     void *arg;
+    bool late;                          /* a connection's end is told a step after its last flight's */
 };
 
 struct world {
