@@ -32,6 +32,7 @@ unit_tests = \
 	%D%/unit/t_msgid \
 	%D%/unit/t_options \
 	%D%/unit/t_plan \
+	%D%/unit/t_queue \
 	%D%/unit/t_recipients \
 	%D%/unit/t_record \
 	%D%/unit/t_reply \
@@ -58,6 +59,7 @@ system_tests = \
 	%D%/system/bounce.py \
 	%D%/system/busy421.py \
 	%D%/system/daemon.py \
+	%D%/system/exim_tools.py \
 	%D%/system/fates.py \
 	%D%/system/killstorm.py \
 	%D%/system/mx_routing.py \
@@ -65,7 +67,8 @@ system_tests = \
 	%D%/system/real_peers.py \
 	%D%/system/seventytwo.py \
 	%D%/system/submit.py \
-	%D%/system/submit_hostile.py
+	%D%/system/submit_hostile.py \
+	%D%/system/watching.py
 
 # Plays the keeper to a real courier.
 check_PROGRAMS += %D%/system/courier_drive

@@ -19,7 +19,7 @@
 #include "spooler/keeper/filing.h"
 #include "spooler/policy/route.h"
 
-enum { BATCH = 200, TMP_AGE_S = 36 * 3600 };
+enum { BATCH = 200, TMP_AGE_S = 36 * 3600, SITE_AGE_S = 60 * 86400 };
 
 /* One message of a batch. */
 struct item {
@@ -527,9 +527,24 @@ static void sweep_tmp(struct keeper *k)
         closedir(dir);
 }
 
+/* What was learned of a site and not touched for so long is no longer true. */
+static void sweep_sites(struct keeper *k)
+{
+    int fd = spool_fd(k->spool, SPOOL_SITES, NULL);
+    DIR *dir = spool_list(k->spool, SPOOL_SITES, NULL, NULL);
+    struct dirent *e;
+
+    while (dir != NULL && (e = readdir(dir)) != NULL)
+        if (e->d_name[0] != '.' && older(fd, e->d_name, keeper_seconds(k) - SITE_AGE_S))
+            unlinkat(fd, e->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+}
+
 void filing_sweep(struct keeper *k)
 {
     sweep_tmp(k);
+    sweep_sites(k);
     if (k->config != NULL)
         sweep_trails(k);
 }

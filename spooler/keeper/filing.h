@@ -20,7 +20,8 @@ bool filing_has(struct keeper *, const struct msgid *);
  * into the queue. */
 void filing_release(struct keeper *);
 
-/* Trails whose message is gone, and what lies in tmp/ for 36 hours, are removed. */
+/* Trails whose message is gone, what lies in tmp/ for 36 hours, and what was learned
+ * of sites 60 days ago, are removed. */
 void filing_sweep(struct keeper *);
 
 #endif

@@ -15,6 +15,7 @@
 #include "spooler/keeper/dispatch.h"
 #include "spooler/keeper/filing.h"
 #include "spooler/keeper/flight.h"
+#include "spooler/keeper/forget.h"
 #include "spooler/keeper/hints.h"
 #include "spooler/keeper/ring.h"
 #include "spooler/keeper/wake.h"
@@ -207,6 +208,7 @@ static void housekeep(struct keeper *k)
     for (struct domain *d = queue_first(k->queue); d != NULL; d = queue_after(d))
         queue_tidy(k->queue, d, true, keeper_seconds(k));
     hints_save(k, true);
+    forget_unused(k);
 }
 
 static void take_new(struct keeper *k)

@@ -10,6 +10,7 @@ noinst_LIBRARIES += %D%/libkeeper.a
 	%D%/dispatch.c %D%/dispatch.h \
 	%D%/filing.c %D%/filing.h \
 	%D%/flight.c %D%/flight.h \
+	%D%/forget.c %D%/forget.h \
 	%D%/hints.c %D%/hints.h \
 	%D%/hostsfile.c %D%/hostsfile.h \
 	%D%/keeper.c %D%/keeper.h \
@@ -18,5 +19,7 @@ noinst_LIBRARIES += %D%/libkeeper.a
 	%D%/record.c %D%/record.h \
 	%D%/requests.c %D%/requests.h \
 	%D%/ring.c %D%/ring.h \
+	%D%/ring_routes.c \
+	%D%/ring_state.h \
 	%D%/wake.c %D%/wake.h \
 	%D%/window.c %D%/window.h

@@ -661,6 +661,19 @@ void queue_tidy(struct queue *q, struct domain *d, bool any, int64_t now)
         set_timer(q, d, now + TIDY_GAP);
 }
 
+bool queue_drop(struct queue *q, struct domain *d)
+{
+    int fd = spool_fd(q->opt.spool, SPOOL_CUR, NULL);
+
+    if (fd == -1 || d->in_due || !unused(d) || faccessat(fd, d->dir, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+        return false;
+    set_timer(q, d, WINDOW_NEVER);
+    RB_REMOVE(names, &q->names, d);
+    q->count--;
+    domain_free(d);
+    return true;
+}
+
 bool queue_empty(const struct queue *q)
 {
     struct domain *d;

@@ -141,6 +141,8 @@ int queue_bury(struct queue *, const struct domain *, enum spool_dir, const stru
  * was emptied after a flood, and does not shrink) or ANY; made anew when needed.
  * A large one whose last messages are in the air is looked at again. */
 void queue_tidy(struct queue *, struct domain *, bool any, int64_t now);
+/* Forgets a domain that nobody holds on to, if it has neither mail nor a directory. */
+bool queue_drop(struct queue *, struct domain *);
 /* Is anything there, due or not? */
 bool queue_empty(const struct queue *);
 

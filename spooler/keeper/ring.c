@@ -1,41 +1,24 @@
-/* Rings, hops and connections; routes of domains. Owns who is dialled when, and
- * which look-ups are under way; asks the site whether it may, and keeper/dispatch
- * for what to send. Never touches the spool but for its hints (keeper/hints). */
+/* Rings, hops and connections. Owns who is dialled when; asks the site whether it
+ * may, and keeper/dispatch for what to send. Where a domain goes is ring_routes.c's.
+ * Never touches the spool but for its hints (keeper/hints). */
 #include <config.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
 #include "spooler/keeper/child.h"
 #include "spooler/keeper/context.h"
 #include "spooler/keeper/dispatch.h"
 #include "spooler/keeper/hints.h"
-#include "spooler/keeper/hostsfile.h"
 #include "spooler/keeper/ring.h"
-#include "spooler/policy/judge.h"
-#include "spooler/policy/route.h"
+#include "spooler/keeper/ring_state.h"
 
 enum {
-    LOOKUPS = 50,                       /* under way at once */
     CONNS = 100,                        /* open at once, all sites together */
-    CONN_BUCKETS = 128,
     READY_COUNTED = 32,                 /* domains whose names are counted one by one */
-    REFUSED_S = 300,                    /* an unhappy answer of the DNS is asked again after */
     DIALS = 4                           /* per hop and turn */
 };
-#define RING_WAITS UINT32_MAX
-
-struct rings {
-    TAILQ_HEAD(, ring) all;
-    TAILQ_HEAD(conn_list, conn) conn[CONN_BUCKETS];     /* by number */
-    TAILQ_HEAD(, domain) line;          /* wait for a place among the look-ups */
-    struct { uint32_t query; struct domain *domain; } asked[LOOKUPS];
-    uint32_t next_query, next_conn;
-    unsigned nconn;
-};
-
 struct rings *rings_new(void)
 {
     struct rings *r = calloc(1, sizeof *r);
@@ -44,6 +27,7 @@ struct rings *rings_new(void)
         return NULL;
     TAILQ_INIT(&r->all);
     TAILQ_INIT(&r->line);
+    TAILQ_INIT(&r->starved);
     for (unsigned i = 0; i < CONN_BUCKETS; i++)
         TAILQ_INIT(&r->conn[i]);
     return r;
@@ -67,6 +51,13 @@ static void hop_free(struct hop *h)
     free(h);
 }
 
+static void ring_free(struct rings *r, struct ring *ring)
+{
+    TAILQ_REMOVE(&r->all, ring, link);
+    site_free(ring->site);
+    free(ring);
+}
+
 void rings_free(struct rings *r)
 {
     struct ring *ring;
@@ -82,11 +73,22 @@ void rings_free(struct rings *r)
             TAILQ_REMOVE(&ring->hops, h, turn);
             hop_free(h);
         }
-        TAILQ_REMOVE(&r->all, ring, link);
-        site_free(ring->site);
-        free(ring);
+        ring_free(r, ring);
     }
     free(r);
+}
+
+void ring_prune(struct keeper *k, struct ring *r, uint32_t mark)
+{
+    struct hop *h, *next;
+
+    TAILQ_FOREACH_SAFE(h, &r->hops, turn, next)
+        if (h->mark != mark && h->nconn == 0 && TAILQ_EMPTY(&h->due)) {
+            TAILQ_REMOVE(&r->hops, h, turn);
+            hop_free(h);
+        }
+    if (TAILQ_EMPTY(&r->hops))
+        ring_free(k->rings, r);
 }
 
 struct ring *ring_first(const struct keeper *k)
@@ -174,7 +176,7 @@ struct hop *ring_hop(struct ring *r, const struct wire_host *given, size_t n, un
     return h;
 }
 
-/* ---- routes ------------------------------------------------------------------ */
+/* ---- domains in the circle ---------------------------------------------------- */
 
 void ring_join(struct domain *d)
 {
@@ -183,14 +185,6 @@ void ring_join(struct domain *d)
     d->linked = true;
     TAILQ_INSERT_TAIL(&d->hop->due, d, link);
     ring_wake(d->hop->ring);
-}
-
-static void stand_in_line(struct keeper *k, struct domain *d)
-{
-    ring_leave(k, d);
-    d->query = RING_WAITS;
-    d->linked = true;
-    TAILQ_INSERT_TAIL(&k->rings->line, d, link);
 }
 
 void ring_leave(struct keeper *k, struct domain *d)
@@ -223,138 +217,6 @@ void ring_place(struct keeper *k, struct domain *d, struct hop *h, int64_t until
     d->route_until = until;
     free(d->refused);
     d->refused = NULL;
-}
-
-static enum ring_route to_relay(struct keeper *k, struct domain *d, const struct route_hop *to)
-{
-    struct wire_host host = { .preference = 0, .name = to->host };
-    struct ring *r = ring_get(k, to->site);
-    struct hop *h = r == NULL ? NULL : ring_hop(r, &host, 1, to->port);
-
-    if (h == NULL)
-        return RING_ASKED;              /* out of memory: later */
-    h->relay = true;
-    if (h->address == NULL)
-        h->address = hostsfile_find(to->host, k->config->ip);
-    ring_place(k, d, h, WINDOW_NEVER);
-    return RING_ROUTED;
-}
-
-enum ring_route ring_route(struct keeper *k, struct domain *d)
-{
-    struct route_hop to;
-    struct mono until;
-
-    route_hop(k->config, &k->identity, d->name, &to);
-    if (to.kind == ROUTE_TO_RELAY)
-        return d->hop != NULL && d->route_until == WINDOW_NEVER ? RING_ROUTED : to_relay(k, d, &to);
-    if (to.kind == ROUTE_NOWHERE)
-        return RING_NOWHERE;
-    if (d->route_until > keeper_seconds(k))
-        return d->refused != NULL ? RING_REFUSED : RING_ROUTED;
-    if (d->hop != NULL && site_paused(d->hop->ring->site, k->now.mono, NULL, &until))
-        return RING_ROUTED;             /* nobody goes there now: no need to know better */
-    if (d->query == 0)
-        stand_in_line(k, d);
-    return RING_ASKED;
-}
-
-void ring_ask(struct keeper *k)
-{
-    struct rings *r = k->rings;
-    struct domain *d;
-
-    for (unsigned i = 0; i < LOOKUPS && !TAILQ_EMPTY(&r->line); i++) {
-        struct wire_msg m = { .kind = WIRE_LOOKUP };
-
-        if (r->asked[i].domain != NULL)
-            continue;
-        if (!child_ready(k))
-            return;
-        d = TAILQ_FIRST(&r->line);
-        m.u.lookup = (struct wire_lookup){ .query = ++r->next_query, .domain = d->name, .self = k->identity.hostname };
-        if (!child_send(k, &m, -1))
-            return;
-        ring_leave(k, d);
-        d->query = m.u.lookup.query;
-        r->asked[i].domain = d;
-        r->asked[i].query = d->query;
-    }
-}
-
-/* Nobody could tell: the domain waits as behind a site that is down. */
-static void unresolved(struct keeper *k, struct domain *d, const struct wire_route *w)
-{
-    struct verdict v = { .cause = w->status == ROUTE_LOCAL ? CAUSE_LOCAL : CAUSE_DNS_TEMP, .scope = SCOPE_HOST, .hint_ms = -1, .rule = "dns" };
-    char name[ROUTE_SITE_MAX];
-    struct ring *r = d->hop != NULL ? d->hop->ring : NULL;
-
-    log_line(k->log, LEVEL_WARN, "domain=%s look-up failed: %s", d->name, w->text);
-    if (d->hop != NULL && d->hop->nhost > 0) {
-        d->route_until = keeper_seconds(k) + REFUSED_S;         /* the hosts it had are better than none */
-        return;
-    }
-    if (r == NULL) {
-        snprintf(name, sizeof name, "dns-%.*s", (int)sizeof name - 5, d->dir);
-        if ((r = ring_get(k, name)) == NULL)
-            return;
-        ring_place(k, d, ring_hop(r, NULL, 0, 0), 0);
-    }
-    if (d->hop == NULL)
-        return;
-    site_said(r->site, w->text);
-    site_refused(r->site, &v, d->name, 0, k->now.mono, &r->load, k->now.wall, k->now.mono);
-}
-
-static void refused(struct keeper *k, struct domain *d, const struct wire_route *w)
-{
-    static const char *const status[] = {
-        [ROUTE_NO_DOMAIN] = "5.1.2", [ROUTE_NO_HOST] = "5.4.4", [ROUTE_NULL_MX] = "5.1.10", [ROUTE_LOOP] = "5.4.6",
-    };
-
-    ring_leave(k, d);
-    free(d->refused);
-    d->refused = strdup(w->text[0] != '\0' ? w->text : "no host takes mail for this domain");
-    d->status = status[w->status];
-    d->hop = NULL;
-    d->route_until = keeper_seconds(k) + REFUSED_S;
-}
-
-static void found(struct keeper *k, struct domain *d, const struct wire_route *w)
-{
-    const char *name[WIRE_HOST_MAX];
-    char site[ROUTE_SITE_MAX];
-    struct ring *r;
-    struct hop *h;
-
-    for (unsigned i = 0; i < w->nhost; i++)
-        name[i] = w->host[i].name;
-    route_site(name, w->nhost, site);
-    r = ring_get(k, site);
-    h = r == NULL ? NULL : ring_hop(r, w->host, w->nhost, k->config->mx_port);
-    if (h != NULL)
-        ring_place(k, d, h, keeper_seconds(k) + w->ttl_s);
-}
-
-void ring_routed(struct keeper *k, const struct wire_route *w)
-{
-    struct domain *d = NULL;
-
-    for (unsigned i = 0; i < LOOKUPS && d == NULL; i++)
-        if (k->rings->asked[i].domain != NULL && k->rings->asked[i].query == w->query) {
-            d = k->rings->asked[i].domain;
-            k->rings->asked[i].domain = NULL;
-        }
-    if (d == NULL)
-        return;
-    d->query = 0;
-    if (w->status == ROUTE_OK && w->nhost > 0)
-        found(k, d, w);
-    else if (w->status == ROUTE_TEMP || w->status == ROUTE_LOCAL || w->status == ROUTE_OK)
-        unresolved(k, d, w);
-    else
-        refused(k, d, w);
-    queue_touch(k->queue, d);
 }
 
 /* ---- serving ------------------------------------------------------------------- */
@@ -493,10 +355,26 @@ static void rest(struct keeper *k, struct conn *c)
 
     if (c->state != CONN_UP || c->flights > 0)
         return;
-    if (end.ms <= k->now.mono.ms || site_paused(r->site, k->now.mono, NULL, NULL) || others_wait(r, c->hop))
+    if (end.ms <= k->now.mono.ms || site_paused(r->site, k->now.mono, NULL, NULL) || others_wait(r, c->hop) ||
+        !TAILQ_EMPTY(&k->rings->starved))
         hang_up(k, c);
     else
         ask_again(r, end);
+}
+
+/* All places are taken: R waits for one, and those that hold one idly give it up. */
+static void starve(struct keeper *k, struct ring *r)
+{
+    struct ring *other;
+
+    if (r->starved)
+        return;
+    if (TAILQ_EMPTY(&k->rings->starved))
+        TAILQ_FOREACH(other, &k->rings->all, link)
+            if (other->load.idle > 0)
+                ring_wake(other);
+    r->starved = true;
+    TAILQ_INSERT_TAIL(&k->rings->starved, r, hunger);
 }
 
 static void dial_more(struct keeper *k, struct ring *r, struct hop *h)
@@ -509,7 +387,7 @@ static void dial_more(struct keeper *k, struct ring *r, struct hop *h)
 
         r->load.ready = count_ready(r);
         if (k->rings->nconn >= CONNS) {
-            ask_again(r, (struct mono){ k->now.mono.ms + 1000 });
+            starve(k, r);
             return;
         }
         if (!site_may_open(r->site, &r->load, k->now.mono, &when)) {
@@ -525,7 +403,7 @@ static void dial_more(struct keeper *k, struct ring *r, struct hop *h)
         if (h->nhost == 0) {            /* its hosts are not known: the DNS is asked again */
             if (d->query == 0) {
                 d->route_until = 0;
-                stand_in_line(k, d);
+                ring_stand_in_line(k, d);
             }
             continue;
         }
@@ -608,7 +486,7 @@ bool ring_hopeful(const struct keeper *k, struct mono until)
 
     TAILQ_FOREACH(r, &k->rings->all, link)
         TAILQ_FOREACH(h, &r->hops, turn)
-            if (is_dialling(h) || (r->ask_at.ms <= until.ms && !TAILQ_EMPTY(&h->due)))
+            if (r->starved || is_dialling(h) || (r->ask_at.ms <= until.ms && !TAILQ_EMPTY(&h->due)))
                 return true;
     return false;
 }
@@ -649,6 +527,11 @@ void ring_conn_gone(struct keeper *k, struct conn *c)
     }
     conn_free(k->rings, c);
     ring_wake(r);
+    if ((r = TAILQ_FIRST(&k->rings->starved)) != NULL) {        /* its place goes to whoever waits longest */
+        TAILQ_REMOVE(&k->rings->starved, r, hunger);
+        r->starved = false;
+        ring_wake(r);
+    }
 }
 
 void ring_conn_over(struct conn *c)
@@ -673,19 +556,6 @@ void ring_orphan(struct keeper *k)
             queue_touch(k->queue, r->asked[i].domain);
             r->asked[i].domain = NULL;
         }
-}
-
-bool ring_asked(const struct keeper *k)
-{
-    for (unsigned i = 0; i < LOOKUPS; i++)
-        if (k->rings->asked[i].domain != NULL)
-            return true;
-    return false;
-}
-
-bool ring_asking(const struct keeper *k)
-{
-    return !TAILQ_EMPTY(&k->rings->line) || ring_asked(k);
 }
 
 bool ring_busy(const struct keeper *k)

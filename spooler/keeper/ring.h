@@ -31,6 +31,7 @@ struct hop {
     TAILQ_HEAD(, conn) conns;
     TAILQ_ENTRY(hop) turn;              /* in its ring's circle */
     unsigned nconn;
+    uint32_t mark;                      /* see forget */
 };
 
 struct ring {
@@ -39,6 +40,8 @@ struct ring {
     TAILQ_ENTRY(ring) link;
     struct site_load load;              /* ready is filled when asked */
     struct mono ask_at;                 /* serve it again then; 0: now */
+    TAILQ_ENTRY(ring) hunger;           /* among those that wait for a place */
+    bool starved;
 };
 
 enum conn_state { CONN_DIALLING, CONN_UP, CONN_CLOSING };
@@ -103,6 +106,8 @@ bool ring_asking(const struct keeper *);        /* the latter alone */
 bool ring_asked(const struct keeper *);         /* some of these are under way */
 struct ring *ring_first(const struct keeper *);
 struct ring *ring_after(struct ring *);
+/* Frees its host sets without that mark, connections or mail; and itself with the last. */
+void ring_prune(struct keeper *, struct ring *, uint32_t mark);
 
 /* A changed configuration: all routes are found out anew. */
 void ring_configure(struct keeper *);

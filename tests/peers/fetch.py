@@ -1,6 +1,6 @@
 """Gets Debian's packages of the peers with all they depend on, and unpacks each peer into a root of its own in a cache.
 
-    fetch.py [postfix exim opensmtpd named]     (default: all that are not there yet)
+    fetch.py [postfix exim opensmtpd named]     (default: all that are not there yet; 77: it cannot be done here)
 
 Nothing is installed: apt works on a package database of its own, which is empty, so that it resolves every dependency;
 maintainer scripts never run. The machine's sources and keys are used, no privilege is needed, and once a root is there
@@ -178,7 +178,12 @@ def run(argv):
 def main():
     for peer in sys.argv[1:] or PACKAGES:
         start = time.monotonic()
-        where = root(peer)
+        try:
+            where = root(peer)
+        except Unavailable as e:
+            sys.stdout.flush()
+            print(e, file=sys.stderr)
+            sys.exit(77)
         print(f"{peer}: {where} ({time.monotonic() - start:.1f} s)")
 
 

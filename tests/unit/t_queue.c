@@ -112,10 +112,9 @@ START_TEST(test_start)
     start(&d);
     ck_assert(!queue_empty(d.queue));
     ck_assert_uint_eq(queue_domains(d.queue), 2);
-    look(&d, now, 0);
-    x = look(&d, now, 1);
-    ck_assert_str_eq(x->name, "x.example");
-    ck_assert_ptr_null(queue_due(d.queue, now));
+    while ((x = queue_due(d.queue, now)) != NULL)
+        ck_assert_uint_eq(queue_look(d.queue, x, now, NULL), strcmp(x->name, "x.example") == 0);
+    x = queue_find(d.queue, "x.example");
     ck_assert_int_eq(queue_next(d.queue), now + 100);
     ck_assert(window_take(x->window, &q));
     ck_assert_int_eq(q.due, now - 5);
@@ -153,7 +152,7 @@ START_TEST(test_names_come_and_go)
     ck_assert_uint_eq(scratch_count(d.dir, "spool/dead"), 1);
     ck_assert(!queue_locate(d.queue, x, &q, &where, &to));
     ck_assert(queue_empty(d.queue));
-    queue_tidy(d.queue, x, true);
+    queue_tidy(d.queue, x, true, now);
     ck_assert_uint_eq(scratch_count(d.dir, "spool/cur"), 0);
     close_desk(&d);
 }
@@ -209,7 +208,7 @@ START_TEST(test_streamed)
 {
     struct desk d;
     struct domain *x = NULL, *next;
-    unsigned taken = 0;
+    unsigned taken = 0, before;
     struct qname q;
 
     open_desk(&d);
@@ -220,9 +219,10 @@ START_TEST(test_streamed)
         x = next;
         queue_look(d.queue, x, now, NULL);
         ck_assert_uint_le(window_ready(x->window), WINDOW_READY);
-        for (unsigned i = 0; i < 100 && window_take(x->window, &q); i++)
+        before = taken;
+        while (taken < before + 100 && window_take(x->window, &q))
             taken++;
-        if (queue_hungry(x, now) || window_ready(x->window) > 0)
+        if (taken > before)             /* whoever takes some looks again */
             queue_touch(d.queue, x);
     }
     ck_assert_uint_eq(taken, 2600);

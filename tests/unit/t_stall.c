@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spooler/keeper/context.h"
+#include "spooler/keeper/ring.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/world.h"
 
@@ -225,6 +227,36 @@ START_TEST(test_end_and_send_cross)
 }
 END_TEST
 
+/* Memory holds what the spool holds, however many places mail went to. */
+START_TEST(test_forgotten)
+{
+    struct world *w = begin("", KEEPER_DAEMON);
+    unsigned rings = 0;
+
+    for (int i = 0; i < 300; i++) {
+        char rcpt[40];
+
+        snprintf(rcpt, sizeof rcpt, "b@d%d.example%d", i, i);
+        world_submit(w, "s@me.example", rcpt);
+    }
+    world_run(w, minute);
+    ck_assert_uint_eq(w->ntried, 300);
+    w->script.reply = later;
+    world_submit(w, "s@me.example", "b@d7.example7 b@new.example");
+    world_run(w, 5 * hour);
+    ck_assert_msg(queue_domains(w->keeper->queue) == 2, "%zu domains", queue_domains(w->keeper->queue));
+    for (struct ring *r = ring_first(w->keeper); r != NULL; r = ring_after(r))
+        rings++;
+    ck_assert_msg(rings == 2, "%u rings", rings);
+    w->script.reply = yes;
+    world_submit(w, "s@me.example", "b@d5.example5");
+    world_run(w, 5 * hour);
+    ck_assert_uint_eq(world_count(w, "cur") + world_count(w, "new") + world_count(w, "trail"), 0);
+    ck_assert_uint_eq(world_tries(w, "b@d5.example5", 250), 2);
+    world_free(w);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
     Suite *s = suite_create("stall");
@@ -239,6 +271,7 @@ Suite *unit_suite(void)
     tcase_add_test(tc, test_storm_of_runs);
     tcase_add_test(tc, test_few_descriptors);
     tcase_add_test(tc, test_end_and_send_cross);
+    tcase_add_test(tc, test_forgotten);
     suite_add_tcase(s, tc);
     return s;
 }
