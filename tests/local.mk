@@ -55,15 +55,17 @@ form_tests = \
 	%D%/shape.sh
 
 system_tests = \
+	%D%/system/abide_queue.py \
 	%D%/system/bigqueue.py \
 	%D%/system/bounce.py \
 	%D%/system/busy421.py \
+	%D%/system/courier.py \
+	%D%/system/courier_dns.py \
 	%D%/system/daemon.py \
 	%D%/system/exim_tools.py \
 	%D%/system/fates.py \
 	%D%/system/killstorm.py \
 	%D%/system/mx_routing.py \
-	%D%/system/queue.py \
 	%D%/system/real_peers.py \
 	%D%/system/seventytwo.py \
 	%D%/system/submit.py \
@@ -101,8 +103,6 @@ test_data = \
 	%D%/peers/opensmtpd.py \
 	%D%/peers/postfix.py \
 	%D%/peers/root.py \
-	%D%/system/courier.py \
-	%D%/system/courier_dns.py \
 	%D%/system/courier_drive.c \
 	%D%/system/harness_selftest.py \
 	%D%/system/peers_selftest.py \
