@@ -95,7 +95,9 @@ static void look_at_file(struct keeper *k, struct watch *w, struct log *log, str
         reload(k, w, log);
 }
 
-static void wait_for(const struct keeper *k, struct mono until, const sigset_t *open)
+/* True if a signal came. Where a descriptor is ready at once ppoll() leaves it
+ * pending, and under load one always is: so it is asked once more, for signals alone. */
+static bool wait_for(const struct keeper *k, struct mono until, const sigset_t *open)
 {
     struct pollfd fds[KEEPER_FDS];
     nfds_t n = keeper_fds(k, fds);
@@ -104,7 +106,9 @@ static void wait_for(const struct keeper *k, struct mono until, const sigset_t *
 
     ms = ms < 0 ? 0 : ms > WAIT_MAX_MS ? WAIT_MAX_MS : ms;
     ts = (struct timespec){ .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000L };
-    (void)ppoll(fds, n, &ts, open);
+    if (ppoll(fds, n, &ts, open) > 0)
+        return ppoll(NULL, 0, &(struct timespec){ 0 }, open) == -1;
+    return true;
 }
 
 static void reap(void)
@@ -133,9 +137,8 @@ int run_keeper(const struct keeper_options *opt, const char *file, struct config
             keeper_stop(k, now);
         look_at_file(k, &watch, opt->log, now, signal_seen == SIGHUP);
         keeper_step(k, now);
-        reap();
-        if (!keeper_done(k))
-            wait_for(k, keeper_next(k), &open);
+        if (!keeper_done(k) && wait_for(k, keeper_next(k), &open))
+            reap();
     }
     keeper_close(k);
     keeper_free(k);

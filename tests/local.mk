@@ -151,8 +151,8 @@ sanitizer_environment =
 endif
 AM_TESTS_ENVIRONMENT = \
 	ABIDE_BUILD='$(abs_top_builddir)/%D%/bin'; ABIDE_TREE='$(abs_top_builddir)'; ABIDE_SRC='$(abs_top_srcdir)'; \
-	ABIDE_TMP='$(abs_top_builddir)/%D%/tmp'; NM='$(NM)'; PYTHONDONTWRITEBYTECODE=1; TZ=UTC; LC_ALL=C; \
-	export ABIDE_BUILD ABIDE_TREE ABIDE_SRC ABIDE_TMP NM PYTHONDONTWRITEBYTECODE TZ LC_ALL; \
+	ABIDE_TMP='$(abs_top_builddir)/%D%/tmp'; NM='$(NM)'; PYTHONDONTWRITEBYTECODE=1; TZ=UTC; LC_ALL=C; CK_DEFAULT_TIMEOUT=60; \
+	export ABIDE_BUILD ABIDE_TREE ABIDE_SRC ABIDE_TMP NM PYTHONDONTWRITEBYTECODE TZ LC_ALL CK_DEFAULT_TIMEOUT; \
 	unset ABIDE_CONF; $(sanitizer_environment)
 
 # One folder with all programs under the names they are installed by.

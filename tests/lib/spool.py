@@ -1,8 +1,11 @@
 """A spool as files: what waits where, and what the files say. Reads only, but for wake()."""
 import collections
 import errno
+import fcntl
 import os
 import re
+import struct
+import termios
 
 ID = r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}"
 ID_FORM = re.compile(ID + r"\Z")
@@ -130,6 +133,17 @@ class Spool:
         finally:
             os.close(fd)
         return True
+
+    def heard(self):
+        """True when a spooler has read all that was written into `wake`."""
+        try:
+            fd = os.open(os.path.join(self.path, "wake"), os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0] == 0
+        finally:
+            os.close(fd)
 
     def holder(self):
         """The last words in `lock`, as ("1234", "daemon"); whoever wrote them may be gone."""

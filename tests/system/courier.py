@@ -177,7 +177,7 @@ def test_conversation(t):
 
 def test_greetings(t):
     rules = [{"at": "banner", "conn": 1, "reply": "554 5.7.1 go away"}, {"at": "banner", "conn": 2, "reply": "421 4.7.0 busy"},
-             {"at": "banner", "conn": 3, "do": "rst"}, {"at": "banner", "conn": 4, "do": "hang"}, {"at": "banner", "conn": 5, "raw": "HTTP/1.1 400\r\n"},
+             {"at": "banner", "conn": 3, "delay": 0.2, "do": "rst"}, {"at": "banner", "conn": 4, "do": "hang"}, {"at": "banner", "conn": 5, "raw": "HTTP/1.1 400\r\n"},
              {"at": "banner", "conn": 6, "do": "hang"}]
     with server(rules=rules) as smtp, Drive(helo="me.test", banner=700) as courier:
         for conn, want in enumerate((["reply", "banner", "554"], ["reply", "banner", "421"], ["dropped", "banner", "0"], ["timeout", "banner", "0"],

@@ -1,6 +1,7 @@
 """The spooler as a service: how it stops, how it hears of another configuration, who may work on a spool."""
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -41,6 +42,21 @@ def stops(t):
             status, took = seconds(lambda: abide.stop(number=number))
             t.ok((status, took < 2) == (0, True), f"{number.name} with nothing to do: exit 0, at once", status, took)
             t.equal(abide.processes(), {}, f"{number.name}: nobody stays behind")
+
+
+def busy(t):
+    """Somebody writes into `wake` without an end: signals are heard all the same."""
+    with Abide({"relay": "127.0.0.1:1"}) as abide:
+        abide.start()
+        with open(os.path.join(abide.spool.path, "wake"), "wb") as wake, subprocess.Popen(["yes", "n"], stdout=wake) as pest:
+            try:
+                time.sleep(0.3)
+                abide.daemon.send_signal(signal.SIGHUP)
+                abide.wait_for(lambda: said(abide, "read anew"), 10, "the word that it was read")
+                status, took = seconds(lambda: abide.stop(20))
+                t.ok((status, took < 5) == (0, True), "there is always something to read: SIGHUP and SIGTERM are heard", status, took)
+            finally:
+                pest.kill()
 
 
 def final_phase(t):
@@ -186,7 +202,7 @@ def takes_over(t):
 
 
 def main(t):
-    for part in (stops, final_phase, bounded, reload, begins_with_mistake, waiting_mail_takes_it, second, takes_over):
+    for part in (stops, busy, final_phase, bounded, reload, begins_with_mistake, waiting_mail_takes_it, second, takes_over):
         part(t)
 
 

@@ -26,8 +26,9 @@ SENT = {                                # name: recipients; each gets its own ID
 }
 
 
-def tool(root, name, *arguments):
-    done = subprocess.run(["chroot", root.path, f"/usr/sbin/{name}", *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+def tool(root, name, *arguments, stdin=subprocess.DEVNULL):
+    done = subprocess.run(["chroot", root.path, f"/usr/sbin/{name}", *arguments], env=ENVIRONMENT, stdin=stdin, capture_output=True, text=True,
+                          timeout=60)
     return done.stdout + done.stderr
 
 
@@ -83,7 +84,7 @@ def exiq(t, root, a, ids):
     t.equal(exiqgrep("-o", "3600"), [], "by age: it reads the time from our IDs", listed)
     t.equal(len(exiqgrep("-y", "3600")), 3, "by youth", listed)
     with open(f"{root.path}/queue") as f:
-        found = subprocess.run(["chroot", root.path, "/usr/sbin/exiqsumm"], env=ENVIRONMENT, stdin=f, capture_output=True, text=True, timeout=60).stdout
+        found = tool(root, "exiqsumm", stdin=f)
     count = {domain: int(n) for n, domain in re.findall(r"^ +(\d+) .* (\S+\.test|TOTAL) *$", found, re.M)}
     t.equal(count, {"one.test": 2, "three.test": 1, "TOTAL": 3}, "exiqsumm counts what waits by domain, without what was delivered", found, listed)
 

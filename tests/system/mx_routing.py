@@ -160,7 +160,8 @@ def international(t, w):
     """Servers without SMTPUTF8 know a domain as the DNS does; its users do not."""
     w.submit("b\u00fccher.test", sender="me@m\u00fcller.test")
     got = w.wait(lambda: w.got("xn--bcher-kva.test")[1:], QUICKLY)
-    t.equal([(m.sender, m.recipients) for m in got or []], [("me@xn--mller-kva.test", ["you@xn--bcher-kva.test"])], "an international sender", w.a.log_tail)
+    t.equal([(m.sender, m.recipients) for m in got or []], [("me@xn--mller-kva.test", ["you@xn--bcher-kva.test"])], "an international sender",
+            w.a.log_tail)
 
 
 def spread(t, w):

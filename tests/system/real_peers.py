@@ -43,7 +43,8 @@ def attachment():
     """25 MB and more on the wire, of bytes that nothing can foresee."""
     data = random.Random(25).randbytes(19_500_000)
     head = HEAD + b"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"=_b\"\n\n"
-    part = b"--=_b\nContent-Type: application/octet-stream\nContent-Disposition: attachment; filename=\"a.bin\"\nContent-Transfer-Encoding: base64\n\n"
+    part = b"--=_b\nContent-Type: application/octet-stream\nContent-Disposition: attachment; filename=\"a.bin\"\n" \
+        b"Content-Transfer-Encoding: base64\n\n"
     return head + b"--=_b\nContent-Type: text/plain\n\nSee there.\n" + part + base64.encodebytes(data) + b"--=_b--\n"
 
 

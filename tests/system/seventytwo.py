@@ -1,6 +1,6 @@
 """72 hours against a server that never says yes, in virtual time: the schedule, one warning, one report, nothing after. As a
 daemon that is killed again and again, in passes of cron, and with a host that is not there at all. ABIDE_TEST_SEED names
-another run of the same."""
+another run of the same, ABIDE_TEST_LONG=1 adds a daemon nobody kills, and passes with a host that is not there."""
 import collections
 import email
 import email.policy
@@ -139,8 +139,7 @@ def step(world, most=30 * MINUTE):
     a = world.abide
     moment = next_moment(world, most)
     a.advance_to(moment + 0.05)
-    if not a.wait_for(a.spool.listens, 10, "a daemon"):
-        return
+    a.wait_for(a.spool.heard, 20, "a daemon that hears")
     time.sleep(0.01)            # what must not happen gets its chance
     world.rest()
 
@@ -271,8 +270,10 @@ def dead_host(t, most_dials):
         while world.since(a.now()) < LIFETIME + 12 * HOUR:
             now = world.since(a.now())
             marks = [4 * HOUR, LIFETIME - CALL, LIFETIME, now + (20 if abs(now - LIFETIME) < 400 else 10 * MINUTE)]
-            a.advance_to(world.start + min(m for m in marks if m > now) + 0.05)
-            time.sleep(0.02)
+            moment = min(m for m in marks if m > now)
+            a.advance_to(world.start + moment + 0.05)
+            a.wait_for(a.spool.heard, 20, "a daemon that hears")
+            a.settle(0.2 if moment in marks[:-1] else 0.02)
             if world.server.sessions:
                 a.advance(IDLE)
                 a.wait_for(lambda: not world.server.sessions, 20, "the end of the connections")
@@ -293,11 +294,12 @@ def test(t):
     if library() is None:
         t.skip("72 hours", "libfaketime is not installed")
         return
-    daemon(t, 0)
     daemon(t, 10)
     passes(t)
     dead_host(t, 80)
-    dead_host_passes(t, 80)
+    if os.environ.get("ABIDE_TEST_LONG"):
+        daemon(t, 0)
+        dead_host_passes(t, 80)
 
 
 tap.main(test)

@@ -74,15 +74,19 @@ def states(t, a, first):
     domains = submit(a, "ok@one.test", "grey@two.test", "dead@three.test")
     down, local = submit(a, "x@down.test"), submit(a, "root")
     a.settle()
-    is_seen(t, a, grey, "greylisted", ["", owed("grey@one.test")], [r"  greylisted +in [45]m ", r": greylisted, tried 1 time, next in [45]m$"])
-    is_seen(t, a, full, "mailbox full", ["", owed("full@one.test")], [r"  mailbox full +in \d+m ", r": mailbox full, tried 1 time, next in \d+m$"])
+    is_seen(t, a, grey, "greylisted", ["", owed("grey@one.test")],
+            [r"  greylisted +in [45]m ", r": greylisted, tried 1 time, next in [45]m$"])
+    is_seen(t, a, full, "mailbox full", ["", owed("full@one.test")],
+            [r"  mailbox full +in \d+m ", r": mailbox full, tried 1 time, next in \d+m$"])
     is_seen(t, a, mixed, "one of each", ["", settled("ok@one.test"), settled("dead@one.test"), owed("full@one.test")],
             ["  mailbox full ", "ok@one.test: delivered$", "dead@one.test: failed$", r"full@one.test: mailbox full, tried 1 time, next in \d+m$"])
-    is_seen(t, a, domains, "one of each, each at a domain of its own", ["", settled("ok@one.test"), owed("grey@two.test"), settled("dead@three.test")],
+    is_seen(t, a, domains, "one of each, each at a domain of its own",
+            ["", settled("ok@one.test"), owed("grey@two.test"), settled("dead@three.test")],
             ["  greylisted ", "ok@one.test: (done|delivered)$", r"grey@two.test: greylisted, tried 1 time, next in [45]m$",
              "dead@three.test: (done|failed)$"])
     is_seen(t, a, down, "behind a server that is down", ["", owed("x@down.test")], [down, "x@down.test: not tried yet"])
-    is_seen(t, a, local, "nowhere to go", [" *** frozen ***", owed("root@client.test")], ["  held: local mail, no root or relay set ", "root@client.test"])
+    is_seen(t, a, local, "nowhere to go", [" *** frozen ***", owed("root@client.test")],
+            ["  held: local mail, no root or relay set ", "root@client.test"])
     out = a.tool("queue").out.decode()
     t.ok(out.endswith("\n6 messages, 1 held\n"), "the number of all", out)
     return {"grey": grey, "full": full, "mixed": mixed, "domains": domains, "down": down, "local": local}
