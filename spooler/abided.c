@@ -126,6 +126,12 @@ static int check(const char *file)
     return wrong == 0 ? EX_OK : EX_CONFIG;
 }
 
+static void close_all(struct keeper_options *k)
+{
+    spool_free(k->spool);
+    log_free(k->log);
+}
+
 static int work(const struct options *o)
 {
     struct err err = { 0 }, wrong = { 0 };
@@ -136,12 +142,13 @@ static int work(const struct options *o)
     if (config == NULL)
         return complain(&wrong);
     if (o->named && config->path[0] == '\0') {
+        config_free(config);
         err_set(&err, EX_CONFIG, "%s: no such file", o->file);
         return complain(&err);
     }
-    if ((program = spawn_prepare(&err)) == -1)
-        return complain(&err);
-    if (open_all(config, &k, mode_name[o->mode], &err) == -1) {
+    if ((program = spawn_prepare(&err)) == -1 || open_all(config, &k, mode_name[o->mode], &err) == -1) {
+        config_free(config);
+        close_all(&k);
         complain(&err);
         return err.class == EX_TEMPFAIL && o->mode == KEEPER_ONCE ? EX_OK : err.class;
     }
@@ -159,8 +166,7 @@ static int work(const struct options *o)
     if (status != EX_OK)
         complain(&err);
     log_line(k.log, LEVEL_INFO, "abided ends, pid=%ld", (long)getpid());
-    spool_free(k.spool);
-    log_free(k.log);
+    close_all(&k);
     return status;
 }
 

@@ -83,7 +83,8 @@ def check_rest(t, abide, alone):
     t.diag(f"at rest for {IDLE} s, beside one message: CPU {alone[0]:.2f} s, RSS {alone[1] >> 10} KB, PSS {alone[2] >> 10} KB")
     t.diag(f"at rest for {IDLE} s, beside {COUNT}: CPU {cpu:.2f} s, RSS {rss >> 10} KB, PSS {pss >> 10} KB")
     t.ok(cpu <= IDLE / 50, f"the daemon rests, with {COUNT} messages behind a paused site", cpu)
-    t.ok(rss - alone[1] < MEMORY and pss - alone[2] < MEMORY, "its memory does not grow with the queue", alone, (rss, pss))
+    if os.environ.get("ABIDE_SANITIZERS") != "1":       # they keep what was freed
+        t.ok(rss - alone[1] < MEMORY and pss - alone[2] < MEMORY, "its memory does not grow with the queue", alone, (rss, pss))
 
 
 def check_mailq(t, abide):

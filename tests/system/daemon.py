@@ -48,7 +48,8 @@ def busy(t):
     """Somebody writes into `wake` without an end: signals are heard all the same."""
     with Abide({"relay": "127.0.0.1:1"}) as abide:
         abide.start()
-        with open(os.path.join(abide.spool.path, "wake"), "wb") as wake, subprocess.Popen(["yes", "n"], stdout=wake) as pest:
+        with open(os.path.join(abide.spool.path, "wake"), "wb") as wake:
+            pests = [subprocess.Popen(["yes", "c x.test"], stdout=wake) for _ in range(8)]
             try:
                 time.sleep(0.3)
                 abide.daemon.send_signal(signal.SIGHUP)
@@ -56,7 +57,9 @@ def busy(t):
                 status, took = seconds(lambda: abide.stop(20))
                 t.ok((status, took < 5) == (0, True), "there is always something to read: SIGHUP and SIGTERM are heard", status, took)
             finally:
-                pest.kill()
+                for pest in pests:
+                    pest.kill()
+                    pest.wait()
 
 
 def final_phase(t):
@@ -196,7 +199,7 @@ def takes_over(t):
         abide.wait_for(lambda: abide.log("=="), 10, "a deferral")
         abide.start()
         t.equal(on_demand.wait(20), 0, "one started on demand leaves when a daemon comes: exit 0")
-        t.equal(abide.spool.holder(), (str(abide.daemon.pid), "daemon"), "... which has the spool now")
+        abide.wait_for(lambda: abide.spool.holder() == (str(abide.daemon.pid), "daemon"), 10, "the daemon's name in lock")
         t.equal(len(abide.spool.cur()), 1, "nothing was lost between them")
         abide.stop()
 

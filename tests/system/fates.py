@@ -91,7 +91,7 @@ class Run:
         while not a.spool.empty() and time.monotonic() < end:
             a.advance(10)
             a.settle(0.05)
-        a.advance(2 * 3600)             # a trail that a kill left behind is swept
+        a.advance(6 * 86400)            # a trail that a kill left behind is swept when it is old
         a.settle(0.2)
         self.left = a.spool.cur() + a.spool.new() + a.spool.hold() + a.spool.dead()
         a.stop()
