@@ -24,6 +24,7 @@ struct log {
     enum log_sink sink;
     enum level level;
     bool at_set;
+    bool looked;                        /* at the path, since it was set */
     struct wall at;
     struct buf *buf;
     char *path;
@@ -57,13 +58,14 @@ static int file_open(struct log *l, struct err *e)
     return 0;
 }
 
-/* Makes sure that the descriptor is what the path names now. */
+/* Makes sure that the descriptor is what the path names now: once for each log_time(). */
 static bool file_ready(struct log *l)
 {
     struct stat st;
 
-    if (l->fd != -1 && (stat(l->path, &st) == -1 || st.st_dev != l->dev || st.st_ino != l->ino))
+    if (l->fd != -1 && !l->looked && (stat(l->path, &st) == -1 || st.st_dev != l->dev || st.st_ino != l->ino))
         file_close(l);
+    l->looked = l->at_set;
     return l->fd != -1 || file_open(l, NULL) == 0;
 }
 
@@ -143,6 +145,7 @@ void log_time(struct log *l, struct wall at)
     if (l != NULL) {
         l->at = at;
         l->at_set = true;
+        l->looked = false;
     }
 }
 

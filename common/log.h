@@ -23,7 +23,8 @@ struct log *log_open(const char *target, enum level, struct err *);
 struct log *log_capture(struct buf *);  /* for tests; all levels, as a file has them; borrows the buffer */
 void log_free(struct log *);
 
-/* What time the next lines carry; until it is called each line asks the clock. */
+/* What time the next lines carry; until it is called each line asks the clock. At
+ * each call a file is looked for anew: see log_open(). */
 void log_time(struct log *, struct wall);
 
 /* "STAMP TEXT", to syslog without the stamp; "error: " stands before the text

@@ -139,6 +139,7 @@ static int work(const struct options *o)
     struct config *config;
     int bad = config_load(o->file, &config, &wrong), program, status;
 
+    run_prepare();
     if (config == NULL)
         return complain(&wrong);
     if (o->named && config->path[0] == '\0') {

@@ -26,10 +26,10 @@ static void on_signal(int number)
     caught = number == SIGINT ? SIGTERM : number;
 }
 
-/* Signals come only while we wait. */
-static void catch_signals(sigset_t *open)
+static const int wanted[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+
+void run_prepare(void)
 {
-    static const int wanted[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
     struct sigaction act = { .sa_handler = on_signal };
     sigset_t blocked;
 
@@ -40,7 +40,13 @@ static void catch_signals(sigset_t *open)
         sigaction(wanted[i], &act, NULL);
     }
     signal(SIGPIPE, SIG_IGN);
-    sigprocmask(SIG_BLOCK, &blocked, open);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+}
+
+/* Signals come only while we wait. */
+static void mask_while_waiting(sigset_t *open)
+{
+    sigprocmask(SIG_BLOCK, NULL, open);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         sigdelset(open, wanted[i]);
 }
@@ -124,7 +130,7 @@ int run_keeper(const struct keeper_options *opt, const char *file, struct config
     struct keeper *k;
     sigset_t open;
 
-    catch_signals(&open);
+    mask_while_waiting(&open);
     watch_changed(&watch);
     if ((k = keeper_new(opt, config, now, err)) == NULL)
         return err->class;

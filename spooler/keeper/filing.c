@@ -258,13 +258,17 @@ static void make_dirs(struct keeper *k, struct item *items, size_t n)
     struct err err = { 0 };
     bool made = false;
 
+    k->mark++;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < items[i].ndomain && !items[i].failed; j++) {
-            int rc = queue_make_dir(k->queue, items[i].domain[j], SPOOL_CUR, &err);
+            struct domain *d = items[i].domain[j];
+            int rc = d->mark == k->mark ? 0 : queue_make_dir(k->queue, d, SPOOL_CUR, &err);
 
             made = made || rc == 1;
             if (rc == -1)
                 log_failure(k, &items[i], &err);
+            else
+                d->mark = k->mark;
         }
     if (made && queue_sync(k->queue, NULL, &err) == -1)
         for (size_t i = 0; i < n; i++)

@@ -273,7 +273,7 @@ def dead_host(t, most_dials):
             moment = min(m for m in marks if m > now)
             a.advance_to(world.start + moment + 0.05)
             a.wait_for(a.spool.heard, 20, "a daemon that hears")
-            a.settle(0.2 if moment in marks[:-1] else 0.02)
+            a.settle(0.2 if moment in marks[:-1] or abs(moment - LIFETIME) < 130 else 0.02)     # the end is given time to be done
             if world.server.sessions:
                 a.advance(IDLE)
                 a.wait_for(lambda: not world.server.sessions, 20, "the end of the connections")

@@ -113,14 +113,17 @@ START_TEST(file_follows_its_path)
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_uint_eq(st.st_mode & 07137, 0);
     ck_assert_int_eq(rename(path, moved), 0);
+    log_time(l, at);
     log_line(l, LEVEL_INFO, "two");
     assert_file(moved, STAMP "one\n");
     assert_file(path, STAMP "two\n");
     ck_assert_int_eq(unlink(path), 0);
+    log_time(l, at);
     log_line(l, LEVEL_INFO, "three");
     assert_file(path, STAMP "three\n");
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(rename(moved, path), 0);
+    log_time(l, at);
     log_line(l, LEVEL_INFO, "four");
     assert_file(path, STAMP "one\n" STAMP "four\n");
     log_free(l);
